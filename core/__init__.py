@@ -1,0 +1,1 @@
+"""The CFA engine: anomaly inspection from good parts only. Imports no Qt."""

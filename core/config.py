@@ -1,0 +1,275 @@
+"""Every setting of a model as frozen, validated data; presets by name.
+
+A `Config` travels inside the model file: what trained a model can always be read back from it.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+from core.errors import ConfigError
+
+
+class Resizing(StrEnum):
+    """How an image becomes the network's input."""
+
+    WHOLE = "whole"
+    """The whole image, aspect kept, scaled so that its area is about image_size squared; padded at the right and bottom
+    to a multiple of the coarsest stride, the padding being masked out of bank, loss and score."""
+    SQUARE = "R"
+    """The paper's R: squashed to image_size x image_size."""
+    CROP = "R+C"
+    """The paper's R+C: short side to image_size, then the central crop_size x crop_size; the border is not inspected."""
+
+
+class Bank(StrEnum):
+    """How the memory bank is modelled."""
+
+    MEAN = "mean"
+    EMA = "ema"
+    GLOBAL = "global"
+
+
+class Score(StrEnum):
+    """How the distances of one patch become its anomaly score."""
+
+    CERTAINTY = "certainty"
+    """Equation 5: nearest distance times its softmin weight among the K nearest."""
+    NEAREST = "nearest"
+    """Equation 4: the nearest distance alone."""
+
+
+class FeatureScale(StrEnum):
+    """How the backbone's features are scaled before the descriptor."""
+
+    REFERENCE = "reference"
+    """One factor for all levels, so that the untrained mean nearest squared distance is about 0.5."""
+    PUBLISHED = "published"
+    """As the authors: unscaled, but for EfficientNet-B5, whose maps are divided by their channel counts."""
+
+
+def _require(ok: bool, sentence: str) -> None:
+    if not ok:
+        raise ConfigError(sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A polygon drawn on the image, in shares of its width and height (x, y in 0..1).
+
+    Attributes:
+        points: At least three corners, (x, y) each.
+        ignored: False: inspect only inside (region of interest). True: do not inspect inside.
+    """
+
+    points: tuple[tuple[float, float], ...]
+    ignored: bool = False
+
+    def __post_init__(self) -> None:
+        _require(len(self.points) >= 3, f"A region needs at least 3 corners; this one has {len(self.points)}.")
+        inside = all(math.isfinite(v) and 0.0 <= v <= 1.0 for point in self.points for v in point)
+        _require(inside, "The corners of a region are shares of the image's width and height, between 0 and 1.")
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """From a picture to the network's input.
+
+    Attributes:
+        resizing: See `Resizing`.
+        image_size: Pixels: square root of the input's area (whole), side (R), short side before the crop (R+C).
+        crop_size: Pixels, R+C only.
+        regions: Regions of interest and ignored regions; empty: the whole picture counts.
+    """
+
+    resizing: Resizing = Resizing.WHOLE
+    image_size: int = 256
+    crop_size: int = 224
+    regions: tuple[Region, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require(32 <= self.image_size <= 2048, f"The image size is {self.image_size}; use 32 to 2048 pixels.")
+        _require(32 <= self.crop_size <= 2048, f"The crop size is {self.crop_size}; use 32 to 2048 pixels.")
+        if self.resizing is Resizing.CROP:
+            _require(
+                self.crop_size <= self.image_size,
+                f"The crop ({self.crop_size}) is larger than the resized image ({self.image_size}); make it smaller.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """CFA itself; symbols as in the paper.
+
+    Attributes:
+        bank: How the memory bank C is modelled.
+        bank_ratio: gamma_c, the bank holds T / gamma_c centres.
+        descriptor_ratio: gamma_d, the descriptor has D / gamma_d channels.
+        neighbours: K, nearest centres that attract and that the score looks at.
+        hard_negatives: J, the next nearest centres, that repel.
+        initial_radius: r before training.
+        alpha: Balance between L_att and L_rep (equation 2).
+        nu: Both terms are divided by it.
+        ema_beta: beta of Algorithm 1; the paper does not give it.
+        feature_scale: See `FeatureScale`.
+        score: See `Score`.
+        smoothing: Sigma of the Gaussian on the anomaly map, in pixels of the network's input.
+    """
+
+    bank: Bank = Bank.GLOBAL
+    bank_ratio: int = 4
+    descriptor_ratio: int = 1
+    neighbours: int = 3
+    hard_negatives: int = 3
+    initial_radius: float = 1e-5
+    alpha: float = 0.1
+    nu: float = 1e-3
+    ema_beta: float = 0.1
+    feature_scale: FeatureScale = FeatureScale.REFERENCE
+    score: Score = Score.CERTAINTY
+    smoothing: float = 4.0
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.bank_ratio <= 64, f"The bank ratio is {self.bank_ratio}; use 1 to 64.")
+        _require(1 <= self.descriptor_ratio <= 64, f"The descriptor ratio is {self.descriptor_ratio}; use 1 to 64.")
+        _require(1 <= self.neighbours <= 32, f"The number of neighbours is {self.neighbours}; use 1 to 32.")
+        _require(0 <= self.hard_negatives <= 32, f"The number of hard negatives is {self.hard_negatives}; use 0 to 32.")
+        _require(self.initial_radius > 0, f"The initial radius is {self.initial_radius}; it must be above 0.")
+        _require(self.alpha >= 0, f"Alpha is {self.alpha}; it must not be negative.")
+        _require(self.nu > 0, f"Nu is {self.nu}; it must be above 0.")
+        _require(0 < self.ema_beta <= 1, f"The EMA share is {self.ema_beta}; use above 0 and up to 1.")
+        _require(0 <= self.smoothing <= 64, f"The smoothing is {self.smoothing} pixels; use 0 to 64.")
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """The optimisation of descriptor and radius.
+
+    Attributes:
+        epochs: Passes over the training images; the model is the one after the last.
+        batch_size: Images per step.
+        learning_rate: Of AdamW (amsgrad, no schedule).
+        weight_decay: Of AdamW.
+        holdout: Share of the good images kept out of training for calibration, 0..0.5.
+        seed: Of every random choice.
+    """
+
+    epochs: int = 1
+    batch_size: int = 4
+    learning_rate: float = 1e-3
+    weight_decay: float = 5e-4
+    holdout: float = 0.2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.epochs <= 1000, f"The number of epochs is {self.epochs}; use 0 to 1000.")
+        _require(1 <= self.batch_size <= 256, f"The batch size is {self.batch_size}; use 1 to 256.")
+        _require(self.learning_rate > 0, f"The learning rate is {self.learning_rate}; it must be above 0.")
+        _require(self.weight_decay >= 0, f"The weight decay is {self.weight_decay}; it must not be negative.")
+        _require(0 <= self.holdout <= 0.5, f"The hold-out share is {self.holdout}; use 0 to 0.5.")
+        _require(0 <= self.seed < 2**31, f"The seed is {self.seed}; use 0 to 2147483647.")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings of one model.
+
+    Attributes:
+        preset: The name it started from; "custom" once a setting differs from it.
+        backbone: A name of `core.backbone.BACKBONES`, or of any timm model with strides 4, 8 and 16.
+    """
+
+    preset: str = "standard"
+    backbone: str = "lite0"
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    method: Method = field(default_factory=Method)
+    training: Training = field(default_factory=Training)
+
+    def with_changes(self, **changes: object) -> Self:
+        """A copy with single settings replaced by name, wherever they stand (`epochs=3`, `bank_ratio=2`).
+
+        None means "leave it". The preset's name becomes "custom" if anything changes.
+
+        Raises:
+            ConfigError: A value is outside its range.
+            TypeError: There is no setting of that name.
+        """
+        parts: dict[str, dict[str, object]] = {"": {}, "preprocessing": {}, "method": {}, "training": {}}
+        for name, value in changes.items():
+            if value is not None:
+                parts[self._part_of(name)][name] = value
+        own = parts.pop("")
+        groups = {group: dataclasses.replace(getattr(self, group), **part) for group, part in parts.items()}
+        changed: Self = dataclasses.replace(self, **own, **groups)
+        only_seed = dataclasses.replace(changed, training=dataclasses.replace(changed.training, seed=self.training.seed))
+        return self if changed == self else changed if only_seed == self else dataclasses.replace(changed, preset="custom")
+
+    def _part_of(self, name: str) -> str:
+        if name == "backbone":
+            return ""
+        for group in ("preprocessing", "method", "training"):
+            if name in {f.name for f in dataclasses.fields(getattr(self, group))}:
+                return group
+        raise TypeError(f"there is no setting named {name!r}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionaries, lists, strings and numbers."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The inverse of `to_json`.
+
+        Raises:
+            ConfigError: A setting is unknown, of the wrong type or out of range.
+        """
+        try:
+            pre = dict(data["preprocessing"])
+            pre["resizing"] = Resizing(pre["resizing"])
+            pre["regions"] = tuple(
+                Region(tuple((float(x), float(y)) for x, y in r["points"]), bool(r["ignored"])) for r in pre["regions"]
+            )
+            method = dict(data["method"])
+            method |= {
+                "bank": Bank(method["bank"]),
+                "feature_scale": FeatureScale(method["feature_scale"]),
+                "score": Score(method["score"]),
+            }
+            return cls(
+                preset=str(data["preset"]),
+                backbone=str(data["backbone"]),
+                preprocessing=Preprocessing(**pre),
+                method=Method(**method),
+                training=Training(**data["training"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"The settings cannot be read: {error}.") from error
+
+
+PRESETS: dict[str, Config] = {
+    "fast": Config(preset="fast", method=Method(bank_ratio=8)),
+    "standard": Config(preset="standard"),
+    "thorough": Config(
+        preset="thorough", preprocessing=Preprocessing(image_size=320), method=Method(bank_ratio=2)
+    ),
+    "paper": Config(
+        preset="paper",
+        preprocessing=Preprocessing(resizing=Resizing.CROP),
+        method=Method(bank=Bank.MEAN, bank_ratio=1, feature_scale=FeatureScale.PUBLISHED),
+        training=Training(epochs=30, holdout=0.0),
+    ),
+}
+"""fast, standard and thorough are ours; paper is the published configuration (with the embedded backbone unless named)."""
+
+
+def preset(name: str) -> Config:
+    """The preset of that name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"There is no preset {name!r}; use one of {', '.join(PRESETS)}.")
+    return PRESETS[name]

@@ -1,0 +1,44 @@
+"""Errors that a user can cause and mend. Everything else is a bug and keeps its traceback.
+
+Every message says what is wrong, where, and what to do, in one or two plain sentences.
+"""
+
+
+class CfaError(Exception):
+    """Something the user can fix; the text is shown to them as it is."""
+
+
+class ConfigError(CfaError):
+    """A setting is outside what it may be."""
+
+
+class ImageError(CfaError):
+    """A file cannot be read as an image."""
+
+
+class DatasetError(CfaError):
+    """A folder does not hold what the task needs."""
+
+
+class WeightsError(CfaError):
+    """The backbone's weights are missing, damaged or of another network."""
+
+
+class ModelFileError(CfaError):
+    """A model file is missing, damaged, or of a version that this program does not know."""
+
+
+class OutputError(CfaError):
+    """A result cannot be written where the user asked for it."""
+
+
+class ThresholdError(CfaError):
+    """The threshold asked for cannot be had from the images at hand."""
+
+
+class DeviceError(CfaError):
+    """The device asked for is absent or has too little memory."""
+
+
+class CancelledByUser(Exception):  # noqa: N818  an outcome, not an error
+    """The user cancelled; nothing is wrong and nothing was written."""

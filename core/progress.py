@@ -1,0 +1,93 @@
+"""How the engine tells of its progress and hears that it should stop. Knows no thread and no screen."""
+
+import threading
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from core.errors import CancelledByUser
+
+
+class Phase(StrEnum):
+    """What the engine is doing, in the order of a training."""
+
+    READING = "reading"
+    FEATURES = "features"
+    BANK = "memory bank"
+    TRAINING = "training"
+    CALIBRATING = "calibrating"
+    SAVING = "saving"
+    INSPECTING = "inspecting"
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """Means over the latest training steps, in the units of the loss (section 3.1 of the paper).
+
+    Attributes:
+        epoch: Epochs completed, fractional (2.5 is half-way through the third).
+        loss: L_CFA, equation 3.
+        attraction: L_att, equation 1, with its factor 1/nu.
+        repulsion: L_rep, equation 2, with its factor 1/nu.
+        radius_squared: The learnable r squared.
+        nearest_squared: Mean squared distance from a patch descriptor to its nearest centre.
+        repulsion_active: Share of the L_rep terms above zero, in 0..1.
+    """
+
+    epoch: float
+    loss: float
+    attraction: float
+    repulsion: float
+    radius_squared: float
+    nearest_squared: float
+    repulsion_active: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One report.
+
+    Attributes:
+        phase: What is being done.
+        done: Units finished in this phase.
+        total: Units in this phase; 0 where it is not known.
+        unit: What is counted ("images", "epochs", "steps", "iterations").
+        step: In the training phase, the latest record; otherwise None.
+    """
+
+    phase: Phase
+    done: float
+    total: float
+    unit: str = "images"
+    step: StepRecord | None = None
+
+
+class Report(Protocol):
+    """Receives progress. Returns quickly and never raises."""
+
+    def __call__(self, progress: Progress, /) -> None: ...
+
+
+def silent(progress: Progress, /) -> None:
+    """The report that nobody listens to."""
+
+
+class CancelToken:
+    """Set from any thread; the engine checks it at least once a batch."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def cancel(self) -> None:
+        """Ask the engine to stop at its next check."""
+        self._event.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether someone has asked."""
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raise CancelledByUser once someone has asked."""
+        if self._event.is_set():
+            raise CancelledByUser

@@ -1,0 +1,1 @@
+"""Icons and other data files; read with `importlib.resources.files("resources")`."""
