@@ -4,7 +4,10 @@ import traceback
 
 from core.errors import CancelledByUser, CfaError
 
-_MEMORY_HINT = "There was not enough memory. Choose a smaller batch, a smaller image size or more compression, or use the processor (CPU)."
+_MEMORY_HINT = (
+    "There was not enough memory. Choose a smaller batch, a smaller image size or more compression, "
+    "or use the processor (CPU)."
+)
 _BUG = "Something went wrong inside the program. The details say what; please send them along when you report it."
 
 

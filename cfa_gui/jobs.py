@@ -1,7 +1,8 @@
 """Background work: the only file of the window that starts threads.
 
-A worker touches no Qt object but to emit one wake-up signal, which carries nothing; what it has to say lies in an outbox that the GUI
-thread empties. So no object of Qt is made, owned or destroyed off the GUI thread. The work handed in must hold no Qt object either.
+A worker touches no Qt object but to emit one wake-up signal, which carries nothing; what it has to say lies in an
+outbox that the GUI thread empties. So no object of Qt is made, owned or destroyed off the GUI thread. The work handed
+in must hold no Qt object either.
 """
 
 import threading
@@ -39,7 +40,10 @@ class _Outbox:
         self._events: list[tuple[int, object]] = []
 
     def put(self, key: int, event: object) -> None:
-        """Leave an event; a progress report takes the place of an older one that nobody has seen and that carries no step."""
+        """Leave an event.
+
+        A progress report takes the place of an older one that nobody has seen and that carries no step.
+        """
         with self._lock:
             first = not self._events
             if not first and _supersedes(self._events[-1], (key, event)):
@@ -57,7 +61,10 @@ class _Outbox:
 
 
 def _supersedes(old: tuple[int, object], new: tuple[int, object]) -> bool:
-    """Whether nobody misses `old` once `new` is there: reports of one job and one phase, the older without a step record."""
+    """Whether nobody misses `old` once `new` is there.
+
+    Reports of one job and one phase, the older without a step record.
+    """
     before, after = old[1], new[1]
     return (
         isinstance(before, Progress)
@@ -85,13 +92,16 @@ def _perform(key: int, work: Work, token: CancelToken, outbox: _Outbox) -> None:
 class Job(QObject):
     """One piece of background work, seen from the GUI thread. Every signal is emitted there; `finished` is always last.
 
-    Exactly one of `succeeded`, `failed` and `cancelled` comes before `finished`. After `cancel()` neither `progressed` nor `succeeded` is
-    emitted any more; an error other than the cancelling itself is still told. Nothing is emitted before control returns to the event
-    loop, so connecting right after `submit` misses nothing.
+    Exactly one of `succeeded`, `failed` and `cancelled` comes before `finished`. After `cancel()` neither `progressed`
+    nor `succeeded` is emitted any more; an error other than the cancelling itself is still told. Nothing is emitted
+    before control returns to the event loop, so connecting right after `submit` misses nothing.
     """
 
     progressed = Signal(object)
-    """A core.progress.Progress: about thirty deliveries a second at most, latest wins; every one with a step record is kept."""
+    """A core.progress.Progress: about thirty deliveries a second at most, latest wins.
+
+    Every one with a step record is kept.
+    """
     succeeded = Signal(object)
     """The work's result."""
     failed = Signal(object)
@@ -306,11 +316,12 @@ class _LoadQueue:
 class LatestLoader(QObject):
     """Loads values by key on one thread of its own, newest request first: thumbnails, or the picture chosen last.
 
-    The queue is bounded: beyond `limit` waiting keys the oldest is forgotten, and may be asked for again. `shutdown` must be called
-    before it goes.
+    The queue is bounded: beyond `limit` waiting keys the oldest is forgotten, and may be asked for again. `shutdown`
+    must be called before it goes.
 
     Args:
-        load: Makes the value of a key, on the worker thread; must hold no Qt object. What it raises is told by `failed`.
+        load: Makes the value of a key, on the worker thread; must hold no Qt object. What it raises is told by
+            `failed`.
         limit: How many keys may wait; 1 keeps only the latest.
         name: Of the thread, for logs and debuggers.
         parent: The Qt parent.
