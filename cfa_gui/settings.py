@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 from PySide6.QtCore import QByteArray, QSettings
@@ -76,7 +77,7 @@ class SettingsStore:
         """What is in force now."""
         return self._preferences
 
-    def update(self, **changes: object) -> Preferences:
+    def update(self, **changes: Any) -> Preferences:
         """Change and write.
 
         A file that cannot be written is logged and otherwise ignored: preferences never stop the work.
@@ -87,7 +88,7 @@ class SettingsStore:
         for key, value in changes.items():
             if key not in _CHECKS or not _CHECKS[key](value):
                 raise ValueError(f"the preference {key} cannot be {value!r}")
-        changed = replace(self._preferences, **changes)  # type: ignore[arg-type]  checked just above
+        changed = replace(self._preferences, **changes)
         if changed != self._preferences:
             self._preferences = changed
             self._write()
@@ -174,7 +175,7 @@ def _load(path: Path) -> tuple[Preferences, dict[str, object], str | None]:
 
 
 def _interpret(stored: dict[str, object], path: Path) -> tuple[Preferences, dict[str, object], str | None]:
-    good: dict[str, object] = {}
+    good: dict[str, Any] = {}
     bad: list[str] = []
     unknown: dict[str, object] = {}
     for key, value in stored.items():
@@ -188,7 +189,7 @@ def _interpret(stored: dict[str, object], path: Path) -> tuple[Preferences, dict
         else:
             bad.append(key)
     warning = f"Not understood in {path}, so set to the default: {', '.join(bad)}." if bad else None
-    return replace(Preferences(), **good), unknown, warning  # type: ignore[arg-type]  checked just above
+    return replace(Preferences(), **good), unknown, warning
 
 
 def _one_of(allowed: tuple[str, ...]) -> Callable[[object], bool]:
