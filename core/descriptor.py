@@ -1,0 +1,72 @@
+"""The patch descriptor phi: a 1x1 CoordConv, applied to each level at its own resolution.
+
+phi is linear, and 3x3 averaging and bilinear upsampling act on each channel alone, so the 1x1 weights may be applied
+before the upsampling instead of after it: the same numbers for a quarter of the work.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Descriptor(nn.Module):
+    """phi: R^D -> R^D' (section 3.1).
+
+    Attributes:
+        weight: (D', D + 2), the last two columns weigh the row and the column coordinate.
+        bias: (D',).
+    """
+
+    def __init__(self, channels: Sequence[int], width: int, generator: torch.Generator | None = None) -> None:
+        """He-initialised weights, zero bias.
+
+        Args:
+            channels: Channels of each level of the pyramid.
+            width: D', channels of the descriptor.
+            generator: Source of the random weights.
+        """
+        super().__init__()
+        self.channels = tuple(channels)
+        weight = torch.empty(width, sum(channels) + 2)
+        nn.init.kaiming_normal_(weight, generator=generator)
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, pyramid: Sequence[Tensor]) -> Tensor:
+        """Describe every patch.
+
+        Args:
+            pyramid: One pooled (b, channels, h / 2^i, w / 2^i) map per level, finest first.
+
+        Returns:
+            (b, D', h, w), h and w those of the finest level.
+        """
+        return self.project(pyramid) + self.constant(pyramid[0].shape[-2:])
+
+    def project(self, pyramid: Sequence[Tensor]) -> Tensor:
+        """The part of phi that depends on the image, (b, D', h, w)."""
+        grid = pyramid[0].shape[-2:]
+        levels = self.weight[:, :-2].split(self.channels, dim=1)
+        phi: Tensor | None = None
+        for weight, level in zip(levels, pyramid, strict=True):
+            part = functional.conv2d(level, weight[:, :, None, None])  # (b, D', h / 2^i, w / 2^i)
+            if part.shape[-2:] != grid:
+                part = functional.interpolate(part, size=grid, mode="bilinear", align_corners=False)
+            phi = part if phi is None else phi + part
+        if phi is None:
+            raise ValueError("the pyramid has no level")
+        return phi
+
+    def constant(self, grid: Sequence[int]) -> Tensor:
+        """The part of phi that is the same for every image: coordinates and bias, (D', h, w)."""
+        coordinates = torch.stack(coordinate_channels(grid, self.weight.device))  # (2, h, w)
+        return torch.einsum("dc,chw->dhw", self.weight[:, -2:], coordinates) + self.bias[:, None, None]
+
+
+def coordinate_channels(grid: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
+    """The two channels of CoordConv, each (h, w) in [-1, 1]: the first grows down the rows, the second along them."""
+    rows = torch.linspace(-1.0, 1.0, grid[0], device=device)
+    columns = torch.linspace(-1.0, 1.0, grid[1], device=device)
+    return rows[:, None].expand(grid[0], grid[1]), columns[None, :].expand(grid[0], grid[1])

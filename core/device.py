@@ -1,0 +1,40 @@
+"""Where the engine computes."""
+
+import torch
+
+from core.errors import DeviceError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name: auto (CUDA where there is one), cpu, cuda or cuda:N.
+
+    Raises:
+        DeviceError: It is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"There is no device {name!r}. Use auto, cpu or cuda.") from error
+    if device.type not in {"cpu", "cuda"}:
+        raise DeviceError(f"The device {name!r} is not supported. Use auto, cpu or cuda.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"This machine has no usable CUDA device {name!r}. Use --device cpu, or install its driver.")
+    return device
+
+
+def describe_device(device: torch.device) -> str:
+    """The device in words: "CPU, 8 threads" or "CUDA:0, NVIDIA L4"."""
+    if device.type == "cuda":
+        return f"CUDA:{device.index or 0}, {torch.cuda.get_device_name(device)}"
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def out_of_memory(error: Exception) -> DeviceError:
+    """What to tell a user whose machine ran out of memory."""
+    where = "graphics card" if isinstance(error, torch.cuda.OutOfMemoryError) else "computer"
+    return DeviceError(
+        f"The {where} has too little free memory for these settings. Use a smaller image size or batch, "
+        "a higher bank or descriptor ratio, or another device."
+    )

@@ -1,0 +1,164 @@
+"""Inspect images with a trained model: load once, inspect many. The one scoring path of the whole program."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from core.config import Config
+from core.dataset import Sample
+from core.device import choose_device, out_of_memory
+from core.errors import DatasetError, ImageError
+from core.model import CfaModel
+from core.images import read_image
+from core.placement import Placement, apply, inspected_pixels, place, valid_cells
+from core.progress import CancelToken, Phase, Progress, Report, silent
+from core.scoring import anomaly_map, image_score, patch_scores
+from core.trained_model import TrainedModel
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inspection:
+    """The result for one image.
+
+    Attributes:
+        sample: The image.
+        score: Anomaly score, the maximum of the map over what was inspected; >= 0.
+        anomaly_map: (crop height, crop width) float32 at the resolution of the network's input; 0 where a region was
+            left out; read-only.
+        placement: Where the image lay on that input.
+    """
+
+    sample: Sample
+    score: float
+    anomaly_map: NDArray[np.float32]
+    placement: Placement
+
+    def source_map(self) -> NDArray[np.float32]:
+        """The map at the size of the source image, (H, W) float32; NaN outside a crop."""
+        return self.placement.map_to_source(self.anomaly_map)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An image that could not be inspected.
+
+    Attributes:
+        sample: The image.
+        message: Why, for the user.
+    """
+
+    sample: Sample
+    message: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Geometry:
+    """What follows from an image's size and the settings alone.
+
+    Attributes:
+        placement: Where the image lies on the network's input.
+        valid: (h, w) bool, patches that count.
+        inspected: (crop height, crop width) bool, pixels that count.
+    """
+
+    placement: Placement
+    valid: NDArray[np.bool_]
+    inspected: NDArray[np.bool_]
+
+
+@lru_cache(maxsize=64)
+def geometry(source: tuple[int, int], config: Config, stride: int, cell: int) -> Geometry:
+    """The geometry of an image of that size.
+
+    Args:
+        source: (height, width) in pixels.
+        config: The model's settings.
+        stride: The network's input is a multiple of this.
+        cell: Pixels of the network's input per patch.
+
+    Raises:
+        DatasetError: The regions leave nothing to inspect.
+    """
+    placement = place(source, config.preprocessing, stride)
+    valid = valid_cells(placement, cell, config.preprocessing.regions)
+    inspected = inspected_pixels(placement, config.preprocessing.regions)
+    if not valid.any() or not inspected.any():
+        raise DatasetError("The regions drawn leave nothing to inspect. Make the region of interest larger.")
+    return Geometry(placement, valid, inspected)
+
+
+class Inspector:
+    """A trained model on a device. One image at a time, so that a score never depends on its neighbours."""
+
+    def __init__(self, trained: TrainedModel, *, device: str = "auto") -> None:
+        """Move the model to the device.
+
+        Args:
+            trained: The model.
+            device: auto, cpu, cuda or cuda:N.
+
+        Raises:
+            DeviceError: The device is absent.
+        """
+        self.trained = trained
+        self._device = choose_device(device)
+        self._network: CfaModel = trained.network.to(self._device).eval()
+
+    def inspect(self, image: NDArray[np.uint8], sample: Sample | None = None) -> Inspection:
+        """Inspect one image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            sample: What to name the result after.
+
+        Raises:
+            DeviceError: Too little memory.
+            ImageError: The array is not an image.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:  # noqa: PLR2004
+            raise ImageError(f"An image is (H, W, 3) uint8 RGB; this array is {image.shape} {image.dtype}.")
+        config, network = self.trained.config, self._network
+        place_of = geometry((image.shape[0], image.shape[1]), config, network.stride, network.cell)
+        canvas = torch.from_numpy(apply(image, place_of.placement))[None]  # (1, H, W, 3)
+        try:
+            with torch.inference_mode():
+                distances = network(canvas.to(self._device), config.method.neighbours)[0]  # (h, w, K)
+                grid = patch_scores(distances.flatten(0, 1), config.method.score).view(distances.shape[:2])
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise out_of_memory(error) from error
+        values = anomaly_map(
+            grid.cpu().numpy(), place_of.valid, place_of.inspected, network.cell, config.method.smoothing
+        )
+        score = image_score(values, place_of.inspected)
+        values.flags.writeable = False
+        name = Sample(Path("image"), "image") if sample is None else sample
+        return Inspection(name, score, values, place_of.placement)
+
+    def inspect_many(
+        self, samples: Sequence[Sample], *, report: Report = silent, cancel: CancelToken | None = None
+    ) -> Iterator[Inspection | Failure]:
+        """Inspect files, each result as soon as it is there; a file that cannot be read gives a `Failure`.
+
+        Args:
+            samples: The files.
+            report: Told after each image.
+            cancel: Checked before each image.
+
+        Raises:
+            CancelledByUser: The token was set.
+            DeviceError: Too little memory.
+        """
+        for done, sample in enumerate(samples):
+            if cancel is not None:
+                cancel.check()
+            try:
+                result: Inspection | Failure = self.inspect(read_image(sample.path), sample)
+            except ImageError as error:
+                result = Failure(sample, str(error))
+            report(Progress(Phase.INSPECTING, done + 1, len(samples)))
+            yield result

@@ -1,0 +1,101 @@
+"""The network of CFA: frozen pyramid, descriptor, memory bank and radius. Its state is parameters and buffers only."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.backbone import Backbone
+from core.descriptor import Descriptor
+from core.neighbours import nearest_centres
+
+
+class CfaModel(nn.Module):
+    """Images in, distances to the memory bank out.
+
+    Attributes:
+        backbone: Frozen.
+        descriptor: phi, trained.
+        radius: r, scalar, trained.
+        level_scale: (levels,) factor on each pooled map.
+        bank: (M, D') centres C; empty until `set_bank`.
+    """
+
+    level_scale: Tensor
+    bank: Tensor
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        descriptor_ratio: int,
+        initial_radius: float,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """An untrained model.
+
+        Args:
+            backbone: Where the features come from.
+            descriptor_ratio: gamma_d; D' = D / gamma_d, at least 1 (twice that for EfficientNet-B5).
+            initial_radius: r before training.
+            generator: Source of the descriptor's random weights.
+        """
+        super().__init__()
+        width = max(1, backbone.width_factor * sum(backbone.channels) // descriptor_ratio)
+        self.backbone = backbone
+        self.descriptor = Descriptor(backbone.channels, width, generator)
+        self.radius = nn.Parameter(torch.tensor(initial_radius))
+        self.register_buffer("level_scale", torch.ones(len(backbone.channels)))
+        self.register_buffer("bank", torch.empty(0, width))
+
+    @property
+    def cell(self) -> int:
+        """Pixels of the network's input per patch."""
+        return self.backbone.strides[0]
+
+    @property
+    def stride(self) -> int:
+        """The network's input must be a multiple of this many pixels."""
+        return max(self.backbone.strides)
+
+    def set_bank(self, bank: Tensor) -> None:
+        """Take (M, D') centres as the memory bank."""
+        self.bank = bank.detach().to(self.bank.device, torch.float32).contiguous()
+
+    def pyramid(self, images: Tensor) -> list[Tensor]:
+        """Pooled and scaled features, not yet upsampled; these are what a training may cache.
+
+        Args:
+            images: (b, H, W, 3) uint8 RGB, H and W multiples of `stride`.
+
+        Returns:
+            One (b, channels, H / stride_i, W / stride_i) float32 map per level.
+        """
+        with torch.no_grad():
+            maps = self.backbone(images)
+            pooled = [functional.avg_pool2d(m, 3, stride=1, padding=1) for m in maps]
+            return [m * scale for m, scale in zip(pooled, self.level_scale, strict=True)]
+
+    def describe(self, pyramid: Sequence[Tensor]) -> Tensor:
+        """phi of every patch, one row each.
+
+        Returns:
+            (b, h, w, D').
+        """
+        phi: Tensor = self.descriptor(pyramid)
+        return phi.permute(0, 2, 3, 1).contiguous()
+
+    def forward(self, images: Tensor, count: int) -> Tensor:
+        """Squared distances from every patch to its nearest centres.
+
+        Args:
+            images: (b, H, W, 3) uint8 RGB.
+            count: How many centres, K.
+
+        Returns:
+            (b, h, w, count) float32, ascending along the last axis.
+        """
+        phi = self.describe(self.pyramid(images))
+        distances, _ = nearest_centres(phi.flatten(0, 2), self.bank, count)
+        return distances.unflatten(0, phi.shape[:3])

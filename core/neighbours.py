@@ -1,0 +1,87 @@
+"""Nearest centres of many descriptors, tile by tile: the whole distance matrix never exists."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+QUERY_TILE = 4096
+BANK_TILE = 1024
+
+
+@torch.no_grad()
+def nearest_centres(queries: Tensor, bank: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The nearest centres of every query.
+
+    Ranks by ``|c|^2 - 2 q.c``, which orders as the squared distance does, and adds ``|q|^2`` to the winners alone.
+
+    Args:
+        queries: (n, D') descriptors.
+        bank: (M, D') centres, M >= count.
+        count: How many centres for each query.
+
+    Returns:
+        Squared Euclidean distances (n, count), ascending and not negative, and the centres' rows (n, count) int64.
+    """
+    half_norms = bank.square().sum(dim=1)  # (M,)
+    distances = queries.new_empty(len(queries), count)
+    rows = torch.empty(len(queries), count, dtype=torch.int64, device=queries.device)
+    for start in range(0, len(queries), QUERY_TILE):
+        tile = queries[start : start + QUERY_TILE]
+        best, best_rows = _search_tile(tile, bank, half_norms, count)
+        distances[start : start + len(tile)] = best + tile.square().sum(dim=1, keepdim=True)
+        rows[start : start + len(tile)] = best_rows
+    return distances.clamp_(min=0.0), rows
+
+
+def _search_tile(tile: Tensor, bank: Tensor, norms: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Running top-k of one tile of queries over all tiles of the bank."""
+    best: Tensor | None = None
+    best_rows: Tensor | None = None
+    for start in range(0, len(bank), BANK_TILE):
+        part = bank[start : start + BANK_TILE]
+        ranks = torch.addmm(norms[start : start + BANK_TILE], tile, part.T, alpha=-2.0)  # (n, tile)
+        values, rows = ranks.topk(min(count, len(part)), dim=1, largest=False, sorted=True)
+        rows = rows + start
+        if best is not None and best_rows is not None:
+            values = torch.cat((best, values), dim=1)
+            rows = torch.cat((best_rows, rows), dim=1)
+            values, order = values.topk(min(count, values.shape[1]), dim=1, largest=False, sorted=True)
+            rows = rows.gather(1, order)
+        best, best_rows = values, rows
+    if best is None or best_rows is None or best.shape[1] < count:
+        raise ValueError(f"the bank holds {len(bank)} centres, fewer than the {count} asked for")
+    return best, best_rows
+
+
+class _DistancesToCentres(torch.autograd.Function):
+    """Squared distances to known centres, with gradient to the queries and without gathering the centres."""
+
+    @staticmethod
+    def forward(ctx: Any, queries: Tensor, bank: Tensor, distances: Tensor, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(queries, bank, rows)
+        return distances.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        queries, bank, rows = ctx.saved_tensors
+        (weights,) = gradients  # (n, k); d|q - c_k|^2 / dq = 2 (q - c_k)
+        centres = functional.embedding_bag(rows, bank, mode="sum", per_sample_weights=weights)  # (n, D')
+        return 2.0 * (queries * weights.sum(dim=1, keepdim=True) - centres), None, None, None
+
+
+def distances_to_nearest(queries: Tensor, bank: Tensor, count: int) -> Tensor:
+    """As `nearest_centres`, the distances alone, differentiable in the queries; the search itself needs no gradient.
+
+    Args:
+        queries: (n, D').
+        bank: (M, D') without gradient.
+        count: How many centres.
+
+    Returns:
+        (n, count) squared distances, ascending.
+    """
+    distances, rows = nearest_centres(queries.detach(), bank, count)
+    result: Tensor = _DistancesToCentres.apply(queries, bank, distances, rows)  # type: ignore[no-untyped-call]
+    return result

@@ -1,0 +1,83 @@
+"""From distances to an anomaly map and an image score (section 3.3). Pure functions.
+
+Nothing but the image and the model enters a score: no scaling over a test set, no best epoch.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from core.config import Score
+from core.opencv import cv2
+
+
+def patch_scores(squared_distances: Tensor, score: Score) -> Tensor:
+    """The anomaly score of every patch.
+
+    Args:
+        squared_distances: (n, K), ascending, not negative.
+        score: Nearest distance (equation 4), or that times its certainty (equation 5).
+
+    Returns:
+        (n,) float32, in units of feature distance, >= 0.
+    """
+    distances = squared_distances.clamp(min=0).sqrt()
+    nearest = distances[:, 0]
+    if score is Score.NEAREST:
+        return nearest
+    return functional.softmin(distances, dim=1)[:, 0] * nearest
+
+
+def anomaly_map(
+    grid: NDArray[np.float32],
+    valid: NDArray[np.bool_],
+    inspected: NDArray[np.bool_],
+    cell: int,
+    sigma: float,
+) -> NDArray[np.float32]:
+    """Patch scores as a map at the resolution of the network's input.
+
+    Bilinear upsampling, then a Gaussian with reflecting border, as `scipy.ndimage.gaussian_filter`. Cells that hold
+    padding or lie outside the regions of interest weigh nothing in either.
+
+    Args:
+        grid: (h, w) scores of the patches.
+        valid: (h, w) patches that count.
+        inspected: (crop height, crop width) pixels that count.
+        cell: Pixels per patch.
+        sigma: Standard deviation in pixels; 0: no smoothing.
+
+    Returns:
+        (crop height, crop width) float32; 0 where not inspected.
+    """
+    height, width = inspected.shape
+    rows, columns = -(-height // cell), -(-width // cell)  # the cells that hold any of the crop
+    grid, valid = grid[:rows, :columns], valid[:rows, :columns]
+    whole = bool(valid.all())
+    values = _spread(grid if whole else np.where(valid, grid, np.float32(0)), cell, (height, width), sigma)
+    if not whole:
+        weights = _spread(valid.astype(np.float32), cell, (height, width), sigma)
+        values = np.divide(values, weights, out=np.zeros_like(values), where=weights > 1e-6)  # noqa: PLR2004
+    return values if inspected.all() else np.where(inspected, values, np.float32(0))
+
+
+def _spread(grid: NDArray[np.float32], cell: int, shape: tuple[int, int], sigma: float) -> NDArray[np.float32]:
+    """Upsample by `cell`, cut to `shape`, smooth."""
+    rows, columns = grid.shape
+    large = cv2.resize(grid, (columns * cell, rows * cell), interpolation=cv2.INTER_LINEAR)[: shape[0], : shape[1]]
+    if sigma > 0:
+        taps = 2 * int(4.0 * sigma + 0.5) + 1
+        large = cv2.GaussianBlur(large, (taps, taps), sigma, sigma, borderType=cv2.BORDER_REFLECT)
+    return np.ascontiguousarray(large, dtype=np.float32)
+
+
+def image_score(values: NDArray[np.float32], inspected: NDArray[np.bool_]) -> float:
+    """The image's anomaly score: the maximum of its map over what is inspected."""
+    return float(values.max() if inspected.all() else values[inspected].max(initial=0.0))
+
+
+def untiled_patches(grid: Tensor) -> Tensor:
+    """(b, D', h, w) -> (b * h * w, D'), one row a patch, image by image and row by row."""
+    return torch.flatten(grid.permute(0, 2, 3, 1), 0, 2)

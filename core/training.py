@@ -1,0 +1,354 @@
+"""Train CFA on good images alone: features once, memory bank once, then descriptor and radius by gradient."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.backbone import build_backbone
+from core.config import Bank, Config, FeatureScale, Method
+from core.dataset import Sample
+from core.device import choose_device, describe_device, out_of_memory
+from core.errors import DatasetError, ImageError
+from core.feature_cache import DEFAULT_BUDGET, FeatureCache
+from core.images import read_image
+from core.inspection import Failure, Inspection, Inspector, geometry
+from core.loss import cfa_loss
+from core.memory_bank import Described, ema_bank, global_bank, mean_bank, mean_nearest_squared
+from core.model import CfaModel
+from core.neighbours import distances_to_nearest
+from core.placement import apply
+from core.progress import CancelToken, Phase, Progress, Report, StepRecord, silent
+from core.threshold import Threshold, false_alarm_threshold, smallest_rate
+from core.trained_model import Calibration, Skipped, TrainedModel, TrainingSummary
+
+REFERENCE_SQUARED_DISTANCE = 0.5
+"""The untrained mean nearest squared distance that `FeatureScale.REFERENCE` sets."""
+DEFAULT_FALSE_ALARM_RATE = 0.05
+FEW_IMAGES = 10
+_SCALE_SAMPLE = 4096
+_RECORD_EVERY = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """What every step of a training needs."""
+
+    config: Config
+    device: torch.device
+    report: Report
+    cancel: CancelToken
+
+
+def train(
+    good: Sequence[Sample],
+    config: Config,
+    *,
+    weights: Path | None = None,
+    device: str = "auto",
+    memory_budget: int = DEFAULT_BUDGET,
+    report: Report = silent,
+    cancel: CancelToken | None = None,
+) -> TrainedModel:
+    """Train a model.
+
+    Args:
+        good: Defect-free images; a share of them (`config.training.holdout`) is held out for calibration.
+        config: Every setting; the same settings, images and device give the same model.
+        weights: A weights file for the backbone; None: embedded, or timm's hub.
+        device: auto, cpu, cuda or cuda:N.
+        memory_budget: Bytes of memory for the cached features; what exceeds it goes to a temporary file.
+        report: Told of progress.
+        cancel: Checked at least once a batch.
+
+    Returns:
+        The model after the last epoch, its threshold set from the held-out images where there are enough.
+
+    Raises:
+        DatasetError: No image, or none that can be read.
+        WeightsError: The backbone's weights are missing.
+        DeviceError: The device is absent or its memory too small.
+        CancelledByUser: The token was set.
+    """
+    started = time.monotonic()
+    run = _Run(config, choose_device(device), report, cancel or CancelToken())
+    training, held_out = split(good, config.training.holdout, config.training.seed)
+    try:
+        with FeatureCache(run.device, memory_budget) as cache:
+            run.report(Progress(Phase.READING, 0, 0))
+            generator = torch.Generator().manual_seed(config.training.seed)
+            backbone = build_backbone(config.backbone, weights)
+            network = CfaModel(
+                backbone,
+                descriptor_ratio=config.method.descriptor_ratio,
+                initial_radius=config.method.initial_radius,
+                generator=generator,
+            ).to(run.device)
+            masks, skipped = _fill(cache, network, training, run)
+            features = _Features(cache, network, masks)
+            _set_level_scale(network, features, run)
+            _build_bank(network, features, run)
+            history = _optimise(network, features, generator, run)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise out_of_memory(error) from error
+    network.requires_grad_(requires_grad=False)
+    summary = TrainingSummary(
+        images=len(masks),
+        held_out=len(held_out),
+        skipped=tuple(skipped),
+        seconds=0.0,
+        device=describe_device(run.device),
+        bank_size=len(network.bank),
+        channels=network.bank.shape[1],
+        level_scale=tuple(network.level_scale.tolist()),
+        history=tuple(history),
+    )
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    trained = TrainedModel(config, network.eval(), Calibration(), None, summary, created)
+    return _calibrate(trained, held_out, device, started, run)
+
+
+def split(good: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
+    """Training images and held-out images, by a seeded draw that does not depend on the order given.
+
+    Raises:
+        DatasetError: There is no image.
+    """
+    if not good:
+        raise DatasetError("There is no good image to train on. Add a folder with images of defect-free parts.")
+    ordered = sorted(good, key=lambda sample: sample.name)
+    count = min(round(share * len(ordered)), len(ordered) - 1)
+    if share > 0 and len(ordered) > 1:
+        count = max(count, 1)
+    drawn = set(np.random.default_rng(seed).permutation(len(ordered))[:count].tolist())
+    return (
+        [sample for index, sample in enumerate(ordered) if index not in drawn],
+        [sample for index, sample in enumerate(ordered) if index in drawn],
+    )
+
+
+def _fill(
+    cache: FeatureCache, network: CfaModel, samples: Sequence[Sample], run: _Run
+) -> tuple[list[Tensor], list[Skipped]]:
+    """One pass through the backbone. Returns the (h, w) mask of the valid patches of each image, and what was skipped."""
+    masks: list[Tensor] = []
+    skipped: list[Skipped] = []
+    for done, sample in enumerate(samples):
+        run.cancel.check()
+        try:
+            image = read_image(sample.path)
+        except ImageError as error:
+            skipped.append(Skipped(sample.name, str(error)))
+        else:
+            place_of = geometry((image.shape[0], image.shape[1]), run.config, network.stride, network.cell)
+            canvas = torch.from_numpy(apply(image, place_of.placement))[None].to(run.device)
+            cache.append(network.pyramid(canvas))
+            masks.append(torch.from_numpy(place_of.valid).to(run.device))
+        run.report(Progress(Phase.FEATURES, done + 1, len(samples)))
+    if not masks:
+        raise DatasetError(
+            f"None of the {len(samples)} training images can be read. The first: {skipped[0].message}"
+        )
+    return masks, skipped
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Features:
+    """The cached features and what they become under the descriptor as it stands."""
+
+    cache: FeatureCache
+    network: CfaModel
+    masks: list[Tensor]
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    def pyramid(self, indices: Sequence[int]) -> list[Tensor]:
+        """The pooled and scaled pyramids of images of one grid shape."""
+        levels = self.cache.batch(indices)
+        return [level * scale for level, scale in zip(levels, self.network.level_scale, strict=True)]
+
+    def patches(self, indices: Sequence[int]) -> Tensor:
+        """(n, D') descriptors of all valid patches of some images, with gradient to the descriptor."""
+        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for index in indices:
+            groups[self.cache.shape(index)].append(index)
+        rows = []
+        for group in groups.values():
+            phi = self.network.describe(self.pyramid(group))
+            valid = torch.stack([self.masks[index] for index in group])
+            rows.append(phi.flatten(0, 2) if bool(valid.all()) else phi[valid])
+        return torch.cat(rows)
+
+    def described(self, report: Callable[[int], None]) -> Iterator[Described]:
+        """The images one by one, without gradient."""
+        for index in range(len(self)):
+            with torch.no_grad():
+                phi = self.network.describe(self.pyramid([index]))[0]
+            yield Described(phi, self.masks[index])
+            report(index + 1)
+
+
+def _set_level_scale(network: CfaModel, features: _Features, run: _Run) -> None:
+    """Bring the features to the scale that the constants of the loss ask for (docs/adr: feature scale)."""
+    if run.config.method.feature_scale is FeatureScale.PUBLISHED:
+        if network.backbone.divide_by_channels:
+            network.level_scale.copy_(1.0 / torch.tensor(network.backbone.channels, device=run.device))
+        return
+    distance = reference_squared_distance(network, features, run.config.training.seed)
+    if distance > 0:
+        network.level_scale.mul_((REFERENCE_SQUARED_DISTANCE / distance) ** 0.5)
+
+
+@torch.no_grad()
+def reference_squared_distance(network: CfaModel, features: _Features, seed: int) -> float:
+    """Mean squared distance from a random patch to the nearest of as many other random patches, without coordinates."""
+    generator = torch.Generator().manual_seed(seed)
+    quota = -(-2 * _SCALE_SAMPLE // len(features))
+    sample = []
+    for index in range(len(features)):
+        linear = network.descriptor.project(features.pyramid([index]))[0].permute(1, 2, 0)[features.masks[index]]
+        sample.append(linear[torch.randperm(len(linear), generator=generator)[:quota].to(linear.device)])
+    patches = torch.cat(sample)
+    order = torch.randperm(len(patches), generator=generator).to(patches.device)
+    half = len(patches) // 2
+    return mean_nearest_squared(patches[order[:half]], patches[order[half:]])
+
+
+def _build_bank(network: CfaModel, features: _Features, run: _Run) -> None:
+    method, seed = run.config.method, run.config.training.seed
+    minimum = method.neighbours + method.hard_negatives
+
+    def report(done: int) -> None:
+        run.cancel.check()
+        run.report(Progress(Phase.BANK, done, len(features)))
+
+    images = features.described(report)
+    if method.bank is Bank.MEAN:
+        bank = mean_bank(images, method.bank_ratio, seed, minimum)
+    elif method.bank is Bank.EMA:
+        bank = ema_bank(images, method.bank_ratio, method.ema_beta, seed, minimum)
+    else:
+        bank = global_bank(images, len(features), method.bank_ratio, seed, minimum, run.cancel.check)
+    if len(bank) < minimum:
+        raise DatasetError(
+            f"The images give only {len(bank)} patches; K + J = {minimum} are needed. Use a larger image size."
+        )
+    network.set_bank(bank)
+
+
+def _optimise(network: CfaModel, features: _Features, generator: torch.Generator, run: _Run) -> list[StepRecord]:
+    settings, method = run.config.training, run.config.method
+    trained = [*network.descriptor.parameters(), network.radius]
+    optimiser = torch.optim.AdamW(
+        trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, amsgrad=True
+    )
+    steps = -(-len(features) // settings.batch_size)
+    recorder = _Recorder()
+    for epoch in range(settings.epochs):
+        order = torch.randperm(len(features), generator=generator).tolist()
+        for step in range(steps):
+            run.cancel.check()
+            batch = order[step * settings.batch_size : (step + 1) * settings.batch_size]
+            recorder.add(_step(network, features.patches(batch), optimiser, method))
+            done = epoch + (step + 1) / steps
+            if (step + 1) % _RECORD_EVERY == 0 or step + 1 == steps:
+                record = recorder.flush(done)
+                run.report(Progress(Phase.TRAINING, done, settings.epochs, "epochs", record))
+    return recorder.history
+
+
+def _step(network: CfaModel, patches: Tensor, optimiser: torch.optim.Optimizer, method: Method) -> Tensor:
+    """One step of gradient descent; returns the six figures of a `StepRecord`, on the device."""
+    count = method.neighbours + method.hard_negatives
+    distances = distances_to_nearest(patches, network.bank, count)
+    terms = cfa_loss(distances, network.radius, neighbours=method.neighbours, alpha=method.alpha, nu=method.nu)
+    optimiser.zero_grad(set_to_none=True)
+    terms.total.backward()  # type: ignore[no-untyped-call]
+    figures = torch.stack(
+        (
+            terms.total,
+            terms.attraction,
+            terms.repulsion,
+            network.radius.square(),
+            distances[:, 0].mean(),
+            terms.repulsion_active,
+        )
+    ).detach()
+    optimiser.step()
+    return figures
+
+
+class _Recorder:
+    """Means over steps; reads from the device only when flushed."""
+
+    def __init__(self) -> None:
+        self.history: list[StepRecord] = []
+        self._figures: list[Tensor] = []
+
+    def add(self, figures: Tensor) -> None:
+        self._figures.append(figures)
+
+    def flush(self, epoch: float) -> StepRecord:
+        record = StepRecord(epoch, *torch.stack(self._figures).mean(dim=0).tolist())
+        self.history.append(record)
+        self._figures.clear()
+        return record
+
+
+def _calibrate(
+    trained: TrainedModel, held_out: Sequence[Sample], device: str, started: float, run: _Run
+) -> TrainedModel:
+    """Score the held-out images by the path that every later inspection takes, and set the first threshold."""
+    names, scores, skipped = [], [], list(trained.summary.skipped)
+    inspector = Inspector(trained, device=device)
+
+    def report(progress: Progress) -> None:
+        run.report(Progress(Phase.CALIBRATING, progress.done, progress.total))
+
+    for result in inspector.inspect_many(held_out, report=report, cancel=run.cancel):
+        if isinstance(result, Failure):
+            skipped.append(Skipped(result.sample.name, result.message))
+        elif isinstance(result, Inspection):
+            names.append(result.sample.name)
+            scores.append(result.score)
+    config, old = trained.config, trained.summary
+    summary = TrainingSummary(
+        images=old.images,
+        held_out=len(scores),
+        skipped=tuple(skipped),
+        seconds=time.monotonic() - started,
+        device=old.device,
+        bank_size=old.bank_size,
+        channels=old.channels,
+        level_scale=old.level_scale,
+        history=old.history,
+        notes=tuple(_notes(old.images, len(scores))),
+    )
+    threshold = first_threshold(scores)
+    return TrainedModel(
+        config, trained.network, Calibration(tuple(names), tuple(scores)), threshold, summary, trained.created
+    )
+
+
+def first_threshold(held_out: Sequence[float]) -> Threshold | None:
+    """The threshold that a new model gets: a false-alarm rate of 5 %, or the smallest that the images can promise."""
+    if not held_out:
+        return None
+    return false_alarm_threshold(held_out, max(DEFAULT_FALSE_ALARM_RATE, smallest_rate(len(held_out))))
+
+
+def _notes(images: int, held_out: int) -> Iterator[str]:
+    if images < FEW_IMAGES:
+        yield f"Only {images} images were trained on; use {FEW_IMAGES} or more."
+    if held_out and smallest_rate(held_out) > DEFAULT_FALSE_ALARM_RATE:
+        yield (
+            f"{held_out} held-out images can promise a false-alarm rate of {smallest_rate(held_out):.1%} at best; "
+            f"{round(1 / DEFAULT_FALSE_ALARM_RATE) - 1} promise {DEFAULT_FALSE_ALARM_RATE:.0%}."
+        )
