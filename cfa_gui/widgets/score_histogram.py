@@ -11,7 +11,8 @@ UNLABELLED, GOOD, DEFECT = 0, 1, 2
 class ScoreHistogram(QWidget):
     """A histogram with the threshold, and a lower line that begins the "uncertain" band if wanted.
 
-    Keys, when focused: left and right move the threshold (Shift: ten steps), with Ctrl the lower line; Home and End go to the ends.
+    Keys, when focused: left and right move the threshold (Shift: ten steps), with Ctrl the lower line; Home and End go
+    to the ends.
     """
 
     threshold_moved = Signal(float)
@@ -25,7 +26,10 @@ class ScoreHistogram(QWidget):
         super().__init__(parent)
 
     def set_scores(self, scores: NDArray[np.floating], groups: NDArray[np.int8] | None = None) -> None:
-        """Show scores, (n,), with groups, (n,): UNLABELLED, GOOD or DEFECT; all unlabelled where None. Not-finite scores are left out."""
+        """Show scores, (n,), with groups, (n,): UNLABELLED, GOOD or DEFECT; all unlabelled where None.
+
+        Not-finite scores are left out.
+        """
 
     def set_threshold(self, value: float | None) -> None:
         """Place the line; emits nothing. None: no line yet."""
