@@ -120,23 +120,35 @@ def paint_y_grid(painter: QPainter, axes: Axes, values: tuple[float, ...]) -> No
         painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, text)
 
 
-def paint_x_axis(painter: QPainter, axes: Axes, values: tuple[float, ...], label: str = "") -> None:
-    """The base line with its values below; the label, if any, stands at the right end under them."""
+def paint_x_axis(painter: QPainter, axes: Axes, values: tuple[float, ...], label: str = "", *, unit: str = "") -> None:
+    """The base line with its values below.
+
+    Args:
+        painter: At the widget's origin.
+        axes: Where to draw.
+        values: The ticks.
+        label: What the axis is, at its right end; values that it would cover are left out.
+        unit: Written after the last value instead.
+    """
     painter.setFont(theme.figures(painter.font(), theme.CAPTION))
     metrics = QFontMetricsF(painter.font())
     base = round(axes.area.bottom()) + 0.5
     painter.setPen(QPen(theme.colour("strong"), 1))
     painter.drawLine(QPointF(axes.area.left(), base), QPointF(axes.area.right(), base))
-    room = metrics.horizontalAdvance(label) + 12 if label else 0.0
-    for value, text in zip(values, tick_texts(values), strict=True):
+    room = metrics.horizontalAdvance(label) + 12 if label else -20.0
+    texts = list(tick_texts(values))
+    if texts and unit:
+        texts[-1] += f" {unit}"
+    for value, text in zip(values, texts, strict=True):
         x = axes.place_x(value)
+        half = metrics.horizontalAdvance(text) / 2 + 1
+        if label and x + half > axes.area.right() - room:
+            continue
         painter.setPen(QPen(theme.colour("strong"), 1))
         painter.drawLine(QPointF(x, base), QPointF(x, base + 3))
-        width = metrics.horizontalAdvance(text)
-        if x + width / 2 > axes.area.right() - room:
-            continue
         painter.setPen(theme.colour("muted"))
-        painter.drawText(QRectF(x - 40, base + 4, 80, 14), Qt.AlignmentFlag.AlignCenter, text)
+        left = min(x - half, axes.area.right() + 8 - 2 * half)
+        painter.drawText(QRectF(left, base + 4, 2 * half, 14), Qt.AlignmentFlag.AlignCenter, text)
     if label:
         painter.setPen(theme.colour("muted"))
         box = QRectF(axes.area.right() - room, base + 4, room, 14)

@@ -88,7 +88,7 @@ class CurvePlot(QWidget):
             QToolTip.showText(event.globalPosition().toPoint(), text, self)
 
     def _axes(self) -> Axes:
-        area = QRectF(self.rect()).adjusted(40, 26, -14, -24)
+        area = QRectF(self.rect()).adjusted(40, 26, -16, -40)
         return Axes(area, Span(0.0, 1.0), Span(0.0, 1.0))
 
     def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802  Qt's name
@@ -103,7 +103,10 @@ class CurvePlot(QWidget):
 
     def _paint_curve(self, painter: QPainter, axes: Axes) -> None:
         paint_y_grid(painter, axes, _TICKS)
-        paint_x_axis(painter, axes, _TICKS, self._labels[0])
+        paint_x_axis(painter, axes, _TICKS)
+        below = QRectF(axes.area.left(), self.height() - 20, axes.area.width(), 16)
+        painter.setPen(theme.colour("muted"))
+        painter.drawText(below, Qt.AlignmentFlag.AlignCenter, self._labels[0])
         painter.drawText(QRectF(8, 3, self.width() - 16, 16), Qt.AlignmentFlag.AlignVCenter, self._labels[1])
         path = QPainterPath(axes.place(*self._points[0].tolist()))
         for x, y in self._points[1:].tolist():

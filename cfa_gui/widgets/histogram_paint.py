@@ -161,7 +161,7 @@ def _paint_marked(painter: QPainter, axes: Axes, score: float) -> None:
     painter.drawLine(QLineF(tip.x(), axes.area.top(), tip.x(), tip.y()))
     painter.setPen(QPen(theme.colour("panel"), 1))
     painter.setBrush(theme.colour("accent"))
-    painter.drawPolygon(QPolygonF([tip, tip + QPointF(-6, 9), tip + QPointF(6, 9)]))
+    painter.drawPolygon(QPolygonF([tip, tip + QPointF(-6, 7), tip + QPointF(6, 7)]))
 
 
 def _paint_line(painter: QPainter, axes: Axes, value: float, key: str, *, focus: bool) -> None:

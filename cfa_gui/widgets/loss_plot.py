@@ -116,18 +116,18 @@ class LossPlot(QWidget):
             half = self.height() * 0.56
             self._paint_plot(painter, QRectF(0, 0, self.width(), half), _LOSSES, "")
             lower = QRectF(0, half, self.width(), self.height() - half)
-            self._paint_plot(painter, lower, _DISTANCES, "Epochs")
+            self._paint_plot(painter, lower, _DISTANCES, "epochs")
         painter.end()
 
-    def _paint_plot(self, painter: QPainter, box: QRectF, curves: tuple[_Curve, ...], label: str) -> None:
+    def _paint_plot(self, painter: QPainter, box: QRectF, curves: tuple[_Curve, ...], unit: str) -> None:
         rows = self._numbers[[curve.row for curve in curves], : self._count]
         finite = rows[np.isfinite(rows)]
         top = round_up(float(finite.max())) if finite.size and finite.max() > 0 else 1.0
         last = float(self._numbers[0, self._count - 1])
-        area = box.adjusted(44, 24, -10, -22 if label else -8)
+        area = box.adjusted(44, 24, -10, -22 if unit else -8)
         axes = Axes(area, Span(0.0, max(self._epochs or 0.0, last, 1e-6)), Span(0.0, top))
         paint_y_grid(painter, axes, ticks(axes.y, max(2, int(area.height() / 30))))
-        paint_x_axis(painter, axes, ticks(axes.x, max(2, int(area.width() / 60))) if label else (), label)
+        paint_x_axis(painter, axes, ticks(axes.x, max(2, int(area.width() / 60))) if unit else (), unit=unit)
         painter.save()
         painter.setClipRect(area.adjusted(0, -2, 2, 1))
         for curve, row in zip(reversed(curves), rows[::-1], strict=True):
@@ -175,13 +175,17 @@ def _paint_legend(painter: QPainter, box: QRectF, curves: tuple[_Curve, ...], la
     """A piece of each line, its name and its latest number."""
     painter.setFont(theme.figures(painter.font(), theme.CAPTION))
     metrics = QFontMetricsF(painter.font())
-    x, y = box.left() + 10, box.top() + 10
-    for curve, value in zip(curves, latest.tolist(), strict=True):
+    texts = [(curve.name, f"{value:.3g}") for curve, value in zip(curves, latest.tolist(), strict=True)]
+    widths = [[metrics.horizontalAdvance(text) + 1 for text in pair] for pair in texts]
+    taken = sum(sum(pair) + 24 for pair in widths)
+    gap = min(max((box.width() - 16 - taken) / max(len(curves) - 1, 1), 6.0), 28.0)
+    x, y = box.left() + 8, box.top() + 10
+    for curve, pair, width in zip(curves, texts, widths, strict=True):
         painter.setPen(_pen(curve))
-        painter.drawLine(QLineF(x, y, x + 16, y))
-        for text, ink in ((curve.name, "muted"), (f"{value:.3g}", "text")):
+        painter.drawLine(QLineF(x, y, x + 14, y))
+        x += 18
+        for text, wide, ink in zip(pair, width, ("muted", "text"), strict=True):
             painter.setPen(theme.colour(ink))
-            width = metrics.horizontalAdvance(text)
-            painter.drawText(QRectF(x + 21, y - 8, width + 2, 16), Qt.AlignmentFlag.AlignVCenter, text)
-            x += width + 5
-        x += 30
+            painter.drawText(QRectF(x, y - 8, wide + 1, 16), Qt.AlignmentFlag.AlignVCenter, text)
+            x += wide + 3
+        x += gap

@@ -3,9 +3,153 @@
 from collections.abc import Callable
 from typing import Literal
 
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QAccessible, QAccessibleEvent, QEnterEvent, QGuiApplication, QKeyEvent
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from cfa_gui import theme
+from cfa_gui.widgets.icon_label import IconLabel
 
 Level = Literal["info", "success", "warning", "error"]
+
+MOST = 4
+"""How many are shown at once; beyond, the oldest that is no error leaves."""
+WIDTH = 380
+_SECONDS: dict[Level, float | None] = {"info": 5, "success": 5, "warning": 10, "error": None}
+_ICONS: dict[Level, tuple[str, str]] = {
+    "info": ("information-outline", "accent"),
+    "success": ("check-circle-outline", "good"),
+    "warning": ("alert-outline", "uncertain"),
+    "error": ("alert-octagon-outline", "defect"),
+}
+_EDGE = 16
+
+
+class Toast(QFrame):
+    """One message."""
+
+    closed = Signal(object)
+    """Itself."""
+
+    def __init__(
+        self,
+        text: str,
+        level: Level,
+        details: str | None,
+        action: tuple[str, Callable[[], object]] | None,
+        parent: QWidget,
+    ) -> None:
+        super().__init__(parent)
+        self.text = text
+        self.level = level
+        self._action = None if action is None else action[1]
+        self._details = QPlainTextEdit(details or "")
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._close)
+        self._closer = QToolButton()
+        theme.set_role(self, "toast")
+        self.setProperty("level", level)
+        self.setAccessibleName(f"{level}: {text}")
+        self.setFixedWidth(WIDTH)
+        self._arrange(details, None if action is None else action[0])
+        self._wait()
+
+    def _arrange(self, details: str | None, action: str | None) -> None:
+        icon, ink = _ICONS[self.level]
+        sign = IconLabel(theme.icon(icon, ink), 18)
+        words = QLabel(self.text)
+        words.setWordWrap(True)
+        words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        close = self._closer
+        close.setIcon(theme.icon("close", "muted"))
+        close.setToolTip("Close this message")
+        close.setAccessibleName("Close this message")
+        close.clicked.connect(self._close)
+        row = QHBoxLayout()
+        row.setSpacing(theme.GAP)
+        row.addWidget(sign, alignment=Qt.AlignmentFlag.AlignTop)
+        row.addWidget(words, 1)
+        row.addWidget(close, alignment=Qt.AlignmentFlag.AlignTop)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(theme.MARGIN, theme.GAP, theme.GAP, theme.GAP)
+        column.setSpacing(4)
+        column.addLayout(row)
+        self._add_buttons(column, details, action)
+        self._details.setReadOnly(True)
+        self._details.setTabChangesFocus(True)
+        self._details.setFixedHeight(140)
+        self._details.setAccessibleName("Details of the message")
+        self._details.hide()
+        column.addWidget(self._details)
+
+    def _add_buttons(self, column: QVBoxLayout, details: str | None, action: str | None) -> None:
+        buttons = QHBoxLayout()
+        buttons.setContentsMargins(18 + theme.GAP - 5, 0, 0, 0)
+        if action is not None:
+            buttons.addWidget(_link(action, "", self._act))
+        if details is not None:
+            buttons.addWidget(_link("Details", "Show what to send along with a report", self._toggle_details))
+            buttons.addWidget(_link("Copy", "Copy the message and its details", self._copy))
+        if buttons.count():
+            buttons.addStretch()
+            column.addLayout(buttons)
+
+    def first_button(self) -> QAbstractButton:
+        """Where the keyboard begins."""
+        return next(iter(self.findChildren(QPushButton)), self._closer)
+
+    @Slot()
+    def _act(self) -> None:
+        action = self._action
+        self._close()
+        if action is not None:
+            action()
+
+    @Slot()
+    def _toggle_details(self) -> None:
+        self._details.setVisible(self._details.isHidden())
+        self._timer.stop()
+        self.adjustSize()
+
+    @Slot()
+    def _copy(self) -> None:
+        QGuiApplication.clipboard().setText(f"{self.text}\n\n{self._details.toPlainText()}")
+
+    @Slot()
+    def _close(self) -> None:
+        self._timer.stop()
+        self.closed.emit(self)
+
+    def _wait(self) -> None:
+        seconds = _SECONDS[self.level]
+        if seconds is not None and self._details.isHidden():
+            self._timer.start(int(seconds * 1000))
+
+    def enterEvent(self, _event: QEnterEvent) -> None:  # noqa: N802  Qt's name
+        """Stay while it is being read."""
+        self._timer.stop()
+
+    def leaveEvent(self, _event: QEvent) -> None:  # noqa: N802  Qt's name
+        """Time goes on."""
+        self._wait()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  Qt's name
+        """Escape closes it."""
+        if event.key() == Qt.Key.Key_Escape:
+            self._close()
+        else:
+            super().keyPressEvent(event)
 
 
 class ToastArea(QWidget):
@@ -17,6 +161,13 @@ class ToastArea(QWidget):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
+        self._toasts: list[Toast] = []
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(theme.GAP)
+        self.setAccessibleName("Messages")
+        self.hide()
+        parent.installEventFilter(self)
 
     def show_message(
         self,
@@ -33,10 +184,72 @@ class ToastArea(QWidget):
             details: What "Details" unfolds, ready to be copied.
             action: A button's words and what it does; the message leaves once it is pressed.
         """
+        same = next((toast for toast in self._toasts if toast.text == text and toast.level == level), None)
+        if same is not None:
+            self._remove(same)
+        if len(self._toasts) >= MOST:
+            self._remove(next((toast for toast in self._toasts if toast.level != "error"), self._toasts[0]))
+        toast = Toast(text, level, details, action, self)
+        toast.closed.connect(self._remove)
+        self._toasts.append(toast)
+        self._column.addWidget(toast)
+        toast.show()
+        self._place()
+        QAccessible.updateAccessibility(QAccessibleEvent(toast, QAccessible.Event.Alert))
 
     def messages(self) -> tuple[str, ...]:
         """The texts shown now, oldest first."""
-        return ()
+        return tuple(toast.text for toast in self._toasts)
 
     def clear(self) -> None:
         """Take all messages away."""
+        for toast in tuple(self._toasts):
+            self._remove(toast)
+
+    def focus_latest(self) -> None:
+        """Give the latest message the keyboard: its first button."""
+        if self._toasts:
+            self._toasts[-1].first_button().setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    @Slot(object)
+    def _remove(self, toast: Toast) -> None:
+        if toast in self._toasts:
+            self._toasts.remove(toast)
+            self._column.removeWidget(toast)
+            toast.hide()
+            toast.deleteLater()
+            self._place()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  Qt's name
+        """Stay in the corner when the parent is resized."""
+        if watched is self.parent() and event.type() == QEvent.Type.Resize:
+            self._place()
+        return False
+
+    def event(self, event: QEvent) -> bool:
+        """Follow a message that unfolds."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self._place()
+        return super().event(event)
+
+    def _place(self) -> None:
+        parent = self.parentWidget()
+        self.setVisible(bool(self._toasts))
+        if not self._toasts or parent is None:
+            return
+        for toast in self._toasts:
+            toast.setFixedHeight(
+                toast.heightForWidth(WIDTH) if toast.hasHeightForWidth() else toast.sizeHint().height()
+            )
+        self._column.activate()
+        self.resize(WIDTH, self._column.sizeHint().height())
+        self.move(QPoint(parent.width() - self.width() - _EDGE, parent.height() - self.height() - _EDGE))
+        self.raise_()
+
+
+def _link(text: str, tip: str, slot: Callable[[], None]) -> QPushButton:
+    button = QPushButton(text)
+    theme.set_role(button, "link")
+    button.setToolTip(tip)
+    button.clicked.connect(slot)
+    return button

@@ -1,0 +1,37 @@
+"""An icon that stands by itself, sharp on any screen and in the colours of the moment."""
+
+from PySide6.QtCore import QSize
+from PySide6.QtGui import QIcon, QPainter, QPaintEvent
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+
+class IconLabel(QWidget):
+    """Paints an icon; takes no part in the keyboard and says nothing aloud: words beside it do.
+
+    Args:
+        icon: What to paint.
+        side: Its width and height, logical pixels.
+        parent: The parent widget.
+    """
+
+    def __init__(self, icon: QIcon, side: int = 16, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._icon = icon
+        self._side = side
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+
+    def set_icon(self, icon: QIcon) -> None:
+        """Paint another."""
+        self._icon = icon
+        self.update()
+
+    def sizeHint(self) -> QSize:  # noqa: N802  Qt's name
+        """The icon's size."""
+        return QSize(self._side, self._side)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802  Qt's name
+        """The icon."""
+        painter = QPainter(self)
+        mode = QIcon.Mode.Normal if self.isEnabled() else QIcon.Mode.Disabled
+        self._icon.paint(painter, self.rect(), mode=mode)
+        painter.end()
