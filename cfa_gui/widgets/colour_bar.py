@@ -89,7 +89,7 @@ class ColourBar(QWidget):
         painter.drawPolygon(QPolygonF([tip, tip + QPointF(-6, -4), tip + QPointF(-6, 4)]))
         painter.setPen(theme.colour("text"))
         painter.setFont(theme.figures(self.font(), theme.CAPTION, bold=True))
-        painter.drawText(self._text_box(bar, y), Qt.AlignmentFlag.AlignVCenter, f"{self._threshold:.3g}")
+        painter.drawText(self._text_box(bar, y), Qt.AlignmentFlag.AlignVCenter, f"{self._threshold:#.3g}")
 
     def _text_box(self, bar: QRectF, y: float) -> QRectF:
         return QRectF(bar.right() + 7, y - _TEXT_ROOM, self.width() - bar.right() - 7, 2 * _TEXT_ROOM)

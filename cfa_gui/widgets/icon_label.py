@@ -1,6 +1,6 @@
 """An icon that stands by itself, sharp on any screen and in the colours of the moment."""
 
-from PySide6.QtCore import QSize
+from PySide6.QtCore import QRect, QSize
 from PySide6.QtGui import QIcon, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
@@ -33,5 +33,7 @@ class IconLabel(QWidget):
         """The icon."""
         painter = QPainter(self)
         mode = QIcon.Mode.Normal if self.isEnabled() else QIcon.Mode.Disabled
-        self._icon.paint(painter, self.rect(), mode=mode)
+        box = QRect(0, 0, self._side, self._side)
+        box.moveCenter(self.rect().center())
+        self._icon.paint(painter, box, mode=mode)
         painter.end()

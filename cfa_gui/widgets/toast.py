@@ -33,6 +33,7 @@ _ICONS: dict[Level, tuple[str, str]] = {
     "error": ("alert-octagon-outline", "defect"),
 }
 _EDGE = 16
+_LINE = 28
 
 
 class Toast(QFrame):
@@ -40,6 +41,8 @@ class Toast(QFrame):
 
     closed = Signal(object)
     """Itself."""
+    unfolded = Signal()
+    """It needs another height."""
 
     def __init__(
         self,
@@ -78,8 +81,10 @@ class Toast(QFrame):
         close.clicked.connect(self._close)
         row = QHBoxLayout()
         row.setSpacing(theme.GAP)
+        sign.setFixedHeight(_LINE)
+        words.setContentsMargins(0, 6, 0, 6)
         row.addWidget(sign, alignment=Qt.AlignmentFlag.AlignTop)
-        row.addWidget(words, 1)
+        row.addWidget(words, 1, Qt.AlignmentFlag.AlignTop)
         row.addWidget(close, alignment=Qt.AlignmentFlag.AlignTop)
         column = QVBoxLayout(self)
         column.setContentsMargins(theme.MARGIN, theme.GAP, theme.GAP, theme.GAP)
@@ -109,6 +114,11 @@ class Toast(QFrame):
         """Where the keyboard begins."""
         return next(iter(self.findChildren(QPushButton)), self._closer)
 
+    def height_needed(self) -> int:
+        """At its fixed width, with the details folded or not."""
+        layout = self.layout()
+        return 0 if layout is None else layout.totalHeightForWidth(WIDTH)
+
     @Slot()
     def _act(self) -> None:
         action = self._action
@@ -120,7 +130,7 @@ class Toast(QFrame):
     def _toggle_details(self) -> None:
         self._details.setVisible(self._details.isHidden())
         self._timer.stop()
-        self.adjustSize()
+        self.unfolded.emit()
 
     @Slot()
     def _copy(self) -> None:
@@ -191,6 +201,7 @@ class ToastArea(QWidget):
             self._remove(next((toast for toast in self._toasts if toast.level != "error"), self._toasts[0]))
         toast = Toast(text, level, details, action, self)
         toast.closed.connect(self._remove)
+        toast.unfolded.connect(self._place)
         self._toasts.append(toast)
         self._column.addWidget(toast)
         toast.show()
@@ -226,21 +237,14 @@ class ToastArea(QWidget):
             self._place()
         return False
 
-    def event(self, event: QEvent) -> bool:
-        """Follow a message that unfolds."""
-        if event.type() == QEvent.Type.LayoutRequest:
-            self._place()
-        return super().event(event)
-
+    @Slot()
     def _place(self) -> None:
         parent = self.parentWidget()
         self.setVisible(bool(self._toasts))
         if not self._toasts or parent is None:
             return
         for toast in self._toasts:
-            toast.setFixedHeight(
-                toast.heightForWidth(WIDTH) if toast.hasHeightForWidth() else toast.sizeHint().height()
-            )
+            toast.setFixedHeight(toast.height_needed())
         self._column.activate()
         self.resize(WIDTH, self._column.sizeHint().height())
         self.move(QPoint(parent.width() - self.width() - _EDGE, parent.height() - self.height() - _EDGE))

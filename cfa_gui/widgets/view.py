@@ -6,6 +6,8 @@ from PySide6.QtCore import QPointF, QRectF, QSizeF
 
 STEP = 1.25
 HIGHEST_ZOOM = 40.0
+MARGIN = 8
+"""Kept free round a picture that is fitted, logical pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class View:
 
     def fit_scale(self) -> float:
         """The scale at which the whole picture is seen, small pictures no larger than eight times."""
-        return min(self.surface[0] / self.picture[0], self.surface[1] / self.picture[1], 8.0)
+        width, height = (max(side - 2 * MARGIN, 1.0) for side in self.surface)
+        return min(width / self.picture[0], height / self.picture[1], 8.0)
 
     def with_surface(self, width: float, height: float) -> "View":
         """On a surface of another size."""
