@@ -1,0 +1,29 @@
+"""OpenCV, tamed. Everything in `core` takes it from here: `from core.opencv import cv2`.
+
+On Linux the import of opencv-python points Qt at OpenCV's own plug-ins and fonts through two environment variables,
+and a QApplication made after it aborts the process. They are put back to what they were. OpenCV's log is switched off:
+what it would print about a damaged file is said in an ImageError.
+"""
+
+import os
+from pathlib import Path
+
+_QT_VARIABLES = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR")
+_before = {name: os.environ.get(name) for name in _QT_VARIABLES}
+
+import cv2  # noqa: E402  the environment is looked at before and after
+
+
+def _restore_qt_environment() -> None:
+    own_folder = str(Path(cv2.__file__).parent)
+    for name, value in _before.items():
+        if value is not None and not value.startswith(own_folder):
+            os.environ[name] = value
+        elif os.environ.get(name, "").startswith(own_folder):
+            del os.environ[name]
+
+
+_restore_qt_environment()
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+__all__ = ["cv2"]
