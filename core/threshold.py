@@ -105,7 +105,7 @@ class Threshold:
             case FalseAlarmRate(rate, images):
                 text = (
                     f"Set from {_count(images, 'held-out good image')}: "
-                    f"the chance that the next good part is flagged is at most {_percent(rate)}."
+                    f"the chance that the next good part is flagged is at most {_percent(rate, digits=3)}."
                 )
             case BestF1(images, f1):
                 text = f"Set where F1 is highest on {_count(images, 'labelled image')}: F1 is {f1:.3f}."
@@ -206,8 +206,8 @@ def false_alarm_threshold(good_scores: ArrayLike, rate: float) -> Threshold:
     if rank > n:
         raise ThresholdError(
             f"{_count(n, 'held-out good image')} can promise a false-alarm rate of "
-            f"{_percent(smallest_rate(n), digits=2)} at best; {_percent(rate)} needs {images_needed(rate):,}. "
-            "Hold out more images or ask for a higher rate."
+            f"{_percent(smallest_rate(n), digits=2)} at best; {_percent(rate, digits=3)} needs "
+            f"{images_needed(rate):,}. Hold out more images or ask for a higher rate."
         )
     return Threshold(float(scores[rank - 1]), FalseAlarmRate(float(rate), n))
 
@@ -282,10 +282,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _percent(rate: float, digits: int | None = None) -> str:
+def _percent(rate: float, digits: int) -> str:
     """As a percentage without exponent, to so many significant digits, rounded up so that it stays a promise kept."""
-    value = Decimal(str(float(rate))) * 100
-    if digits is not None:
-        value = Context(prec=digits, rounding=ROUND_CEILING).plus(value)
-    text = f"{value:f}"
+    text = f"{Context(prec=digits, rounding=ROUND_CEILING).multiply(Decimal(str(float(rate))), Decimal(100)):f}"
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"

@@ -224,6 +224,7 @@ def test_that_the_sentences_say_how_the_threshold_was_chosen() -> None:
         "Set from 40 held-out good images: the chance that the next good part is flagged is at most 5 %."
     )
     assert Threshold(1.0, FalseAlarmRate(0.0005, 1)).sentence().startswith("Set from 1 held-out good image:")
+    assert "at most 7.7 %" in Threshold(1.0, FalseAlarmRate(smallest_rate(12), 12)).sentence()
     assert "at most 0.05 %" in Threshold(1.0, FalseAlarmRate(0.0005, 1999)).sentence()
     assert Threshold(1.0, BestF1(83, 0.95349)).sentence() == (
         "Set where F1 is highest on 83 labelled images: F1 is 0.953."
