@@ -212,7 +212,9 @@ def _lit(part: _Part, rng: np.random.Generator) -> Floats:
 def _on_belt(scene: Scene, metal: Floats, alpha: Floats, rng: np.random.Generator) -> Floats:
     top, left = rng.integers(0, _SLACK, 2)
     away = np.array([[1, 0, -7 * math.cos(_LAMP)], [0, 1, -7 * math.sin(_LAMP)]])
-    shadow = 1.0 - 0.45 * _blur(_warp(alpha, away), 3.5) - 0.30 * _blur(alpha, 11.0)
+    near = _blur(cv2.resize(alpha, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), 11.0 / 4)
+    near = np.asarray(cv2.resize(near, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_LINEAR), np.float32)
+    shadow = 1.0 - 0.45 * _blur(_warp(alpha, away), 3.5) - 0.30 * near
     belt = (scene.belt[top : top + _HEIGHT, left : left + _WIDTH] * shadow)[..., None] * _RUBBER
     return np.asarray(belt + (metal - belt) * alpha[..., None], np.float32)
 
@@ -242,10 +244,11 @@ def _scratch(part: _Part, rng: np.random.Generator) -> Floats:
     """One to three fine curved grooves side by side, deepest in the middle: a dark bed and a lit edge."""
     x, y = _spot(part.scene, rng, 20.0)
     centre = np.array([-x[0, 0], -y[0, 0]])
-    course, length, curve = rng.uniform(0, 2 * math.pi), rng.uniform(70.0, 260.0), rng.normal(0.0, 0.08)
-    strength = rng.uniform(0.5, 1.0)
+    course, length, curve = rng.uniform(0, 2 * math.pi), rng.uniform(100.0, 270.0), rng.normal(0.0, 0.08)
+    strength = rng.uniform(0.6, 1.0)
     groove = np.zeros((_H, _W), np.uint8)
     for _ in range(rng.integers(1, 4)):
+        width = int(rng.integers(2, 4))
         along = length * rng.uniform(0.4, 1.0) * np.array([math.cos(course), math.sin(course)])
         bend = (curve + rng.normal(0.0, 0.015)) * along[::-1] * (-1, 1)
         start = centre + rng.normal(0.0, 6.0, 2) + rng.normal(0.0, 0.12) * along
@@ -253,10 +256,10 @@ def _scratch(part: _Part, rng: np.random.Generator) -> Floats:
         points = start + along * t[:, None] / 2 - bend * t[:, None] ** 2
         for (x0, y0), (x1, y1), depth in zip(points, points[1:], 1 - (t[:-1] + 0.04) ** 2, strict=False):
             ends = (round(x0 * 16), round(y0 * 16)), (round(x1 * 16), round(y1 * 16))  # in sixteenths of a pixel
-            cv2.line(groove, ends[0], ends[1], 255 * strength * math.sqrt(max(depth, 0.0)), 2, cv2.LINE_AA, shift=4)
+            cv2.line(groove, ends[0], ends[1], 255 * strength * math.sqrt(max(depth, 0.0)), width, cv2.LINE_AA, shift=4)
     bed = _blur(groove.astype(np.float32) / 255, 0.6) * part.alpha
     lit = np.roll(bed, (2, 2), (0, 1)) * part.alpha
-    part.light += 0.42 * lit - 0.32 * bed
+    part.light += 0.55 * lit - 0.42 * bed
     part.gloss *= 1 - 0.7 * bed
     seen = (np.maximum(bed, lit) > 0.12).astype(np.float32)
     return np.asarray(cv2.dilate(seen, np.ones((3, 3), np.uint8)) * part.alpha, np.float32)
@@ -273,7 +276,7 @@ def _dent(part: _Part, rng: np.random.Generator) -> Floats:
     hollow = np.exp(away**2 / -1.4) * part.alpha
     rim = np.exp(-(((away - 1.9) / 0.4) ** 2)) * part.alpha
     towards = (x * math.cos(_LAMP) + y * math.sin(_LAMP)) / long
-    depth = rng.uniform(0.13, 0.38)
+    depth = rng.uniform(0.16, 0.38)
     part.light -= depth * (towards * (1.6 * hollow - 0.14 * rim) + 0.2 * hollow)
     part.gloss *= 1 - 0.5 * hollow
     part.marks += 1.2 * depth * hollow * u

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from core import sample_drawing
+from core.dataset import Layout, open_dataset
 from core.errors import CancelledByUser, ConfigError, OutputError
 from core.opencv import cv2
 from core.progress import CancelToken, Progress
@@ -47,6 +48,14 @@ def test_that_the_folder_is_in_mvtec_ad_layout(parts: Path) -> None:
     masks = {f"ground_truth/{kind}/000_mask.png" for kind in KINDS}
     assert files(parts) == images | masks | {"sample_parts.json"}
     assert [path.name for path in parts.parent.iterdir()] == ["parts"]
+
+
+def test_that_the_data_set_is_recognised_whole(parts: Path) -> None:
+    dataset = open_dataset(parts)
+    assert (dataset.layout, len(dataset.good), len(dataset.test)) == (Layout.MVTEC, 2, 5)
+    assert {sample.kind: sample.mask is not None for sample in dataset.test} == dict.fromkeys(KINDS, True) | {
+        "good": False
+    }
 
 
 def test_that_images_are_colour_and_not_square_and_masks_are_black_and_white(parts: Path) -> None:
