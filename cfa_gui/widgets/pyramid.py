@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QImage
 
-SMOOTH_LIMIT = 16_000_000
+SMOOTH_LIMIT = 6_000_000
 """Pixels up to which a level is halved by averaging; above, by leaving pixels out, which is quick at any size."""
 
 
