@@ -1,0 +1,173 @@
+"""The list of images as Qt views want it: which rows there are is one array, made by numpy, never by a proxy."""
+
+import os
+from collections.abc import Sequence
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
+
+from cfa_gui.models.review import Group, Mark, Query
+from cfa_gui.models.session import Collection, Session
+from cfa_gui.models.thumbnails import ThumbnailCache
+from core.dataset import Sample
+
+_WORD = {
+    Mark.WAITING: "not inspected yet",
+    Mark.GOOD: "passed",
+    Mark.UNCERTAIN: "uncertain",
+    Mark.DEFECT: "flagged",
+    Mark.FAILED: "could not be inspected",
+}
+_LABEL_WORD = {Group.GOOD: "labelled good", Group.DEFECT: "labelled defect"}
+
+
+class Role(IntEnum):
+    """What the delegate asks for beyond name and tooltip."""
+
+    THUMBNAIL = Qt.ItemDataRole.UserRole + 1
+    SCORE = Qt.ItemDataRole.UserRole + 2
+    MARK = Qt.ItemDataRole.UserRole + 3
+    GROUP = Qt.ItemDataRole.UserRole + 4
+    BROKEN = Qt.ItemDataRole.UserRole + 5
+
+
+def common_folder(names: Sequence[str]) -> int:
+    """How many characters of all names are the folders that they share: "train/good/"."""
+    if not names:
+        return 0
+    shared = os.path.commonprefix([min(names), max(names)])
+    return shared.rfind("/") + 1
+
+
+class ImageListModel(QAbstractListModel):
+    """Rows of the shown collection in the order of the query."""
+
+    thumbnail_wanted = Signal(object)
+    """Path of a visible image whose thumbnail is not there yet."""
+    rows_changed = Signal()
+    """Other rows or another order; views lost their selection."""
+    marks_changed = Signal()
+    """The same rows, judged or labelled again: draw what is visible."""
+
+    def __init__(self, session: Session, thumbnails: ThumbnailCache, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._thumbnails = thumbnails
+        self._query = Query()
+        self._order: NDArray[np.intp] = np.empty(0, np.intp)
+        self._samples: tuple[Sample, ...] | list[Sample] = ()
+        self._marks: NDArray[np.int8] = np.empty(0, np.int8)
+        self._prefix = 0
+        self._counted = 0
+
+    @property
+    def query(self) -> Query:
+        """What is shown of the images under review."""
+        return self._query
+
+    @property
+    def order(self) -> NDArray[np.intp]:
+        """(k,) the position in the collection of each row."""
+        return self._order
+
+    def set_query(self, query: Query) -> None:
+        """Show something else."""
+        if query != self._query:
+            self._query = query
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Ask the session which images there are and in which order; resets only where that changed."""
+        samples, order = self._wanted()
+        self._marks = self._session.review.marks(self._session.threshold)
+        if samples is self._samples and np.array_equal(order, self._order):
+            self.marks_changed.emit()
+            return
+        self.beginResetModel()
+        if samples is not self._samples or len(samples) != self._counted:
+            self._prefix = common_folder([sample.name for sample in samples])
+            self._counted = len(samples)
+        self._samples, self._order = samples, order
+        self.endResetModel()
+        self.rows_changed.emit()
+
+    def _wanted(self) -> tuple[tuple[Sample, ...] | list[Sample], NDArray[np.intp]]:
+        if self._session.shown is Collection.REVIEW:
+            review = self._session.review
+            return review.samples, review.rows(self._query, self._session.threshold)
+        good = self._session.samples.good if self._session.samples else ()
+        good = self._samples if isinstance(self._samples, tuple) and good == self._samples else good
+        wanted = self._query.search.casefold()
+        keep = [place for place, sample in enumerate(good) if wanted in sample.name.casefold()]
+        return good, np.array(keep, np.intp)
+
+    def row_of(self, place: int) -> int:
+        """The row that shows an image of the collection, or -1."""
+        found = np.flatnonzero(self._order == place)
+        return int(found[0]) if found.size else -1
+
+    def place_of(self, row: int) -> int:
+        """The position in the collection of a row, or -1."""
+        return int(self._order[row]) if 0 <= row < self._order.size else -1
+
+    def sample_at(self, row: int) -> Sample | None:
+        """The image of a row."""
+        place = self.place_of(row)
+        return self._samples[place] if place >= 0 else None
+
+    def rowCount(  # noqa: N802  Qt's name
+        self,
+        parent: QModelIndex | QPersistentModelIndex = QModelIndex(),  # noqa: B008  Qt's signature
+    ) -> int:
+        """Number of images shown."""
+        return 0 if parent.isValid() else int(self._order.size)
+
+    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        """What a view or the delegate asks for."""
+        place = self.place_of(index.row())
+        if place < 0:
+            return None
+        sample = self._samples[place]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return sample.name[self._prefix :]
+        if role == Role.THUMBNAIL:
+            return self._thumbnail(sample.path)
+        if role == Role.BROKEN:
+            return self._thumbnails.is_broken(sample.path)
+        if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
+            return self._sentence(place, sample)
+        return self._verdict(place, role)
+
+    def _verdict(self, place: int, role: int) -> object:
+        if self._session.shown is not Collection.REVIEW:
+            return None
+        review = self._session.review
+        if role == Role.SCORE:
+            score = float(review.scores[place])
+            return score if np.isfinite(score) else None
+        if role == Role.MARK:
+            return int(self._marks[place])
+        if role == Role.GROUP:
+            return int(review.groups[place])
+        return None
+
+    def _sentence(self, place: int, sample: Sample) -> str:
+        if self._session.shown is not Collection.REVIEW:
+            return sample.name
+        review = self._session.review
+        parts = [sample.name]
+        if np.isfinite(review.scores[place]):
+            parts.append(f"score {review.scores[place]:.3f}")
+        parts.append(_WORD[Mark(int(self._marks[place]))])
+        label = _LABEL_WORD.get(Group(int(review.groups[place])))
+        sentence = ", ".join([*parts, label] if label else parts)
+        return f"{sentence}\n{review.messages[place]}" if place in review.messages else sentence
+
+    def _thumbnail(self, path: Path) -> object:
+        image = self._thumbnails.get(path)
+        if image is None and not self._thumbnails.is_broken(path):
+            self.thumbnail_wanted.emit(path)
+        return image

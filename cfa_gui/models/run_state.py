@@ -1,0 +1,103 @@
+"""What the program is doing, which changes of that are possible, and what may be pressed meanwhile."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RunState(StrEnum):
+    """The one long task of the moment."""
+
+    IDLE = "idle"
+    OPENING = "opening"
+    SAVING = "saving"
+    TRAINING = "training"
+    INSPECTING = "inspecting"
+    CANCELLING = "cancelling"
+
+
+_WORKING = (RunState.OPENING, RunState.SAVING, RunState.TRAINING, RunState.INSPECTING)
+
+_NEXT: dict[RunState, frozenset[RunState]] = {
+    RunState.IDLE: frozenset(_WORKING),
+    RunState.OPENING: frozenset({RunState.IDLE, RunState.CANCELLING}),
+    RunState.SAVING: frozenset({RunState.IDLE, RunState.CANCELLING}),
+    RunState.TRAINING: frozenset({RunState.IDLE, RunState.CANCELLING}),
+    RunState.INSPECTING: frozenset({RunState.IDLE, RunState.CANCELLING}),
+    RunState.CANCELLING: frozenset({RunState.IDLE}),
+}
+
+
+class ImpossibleTransitionError(RuntimeError):
+    """A controller asked for a change of state that cannot be: a bug, not the user's fault."""
+
+
+def require_transition(now: RunState, then: RunState) -> None:
+    """Check one change of state.
+
+    Raises:
+        ImpossibleTransitionError: `then` cannot follow `now`.
+    """
+    if then not in _NEXT[now]:
+        raise ImpossibleTransitionError(f"{now} cannot become {then}")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that enabled-ness depends on.
+
+    Attributes:
+        state: The long task of the moment.
+        samples: Number of good parts to train from.
+        has_model: A model is there.
+        images: Number of images in the review list.
+        scored: Number of them with a score.
+        selected: Number of images selected in the list.
+        can_undo: A label can be taken back.
+    """
+
+    state: RunState = RunState.IDLE
+    samples: int = 0
+    has_model: bool = False
+    images: int = 0
+    scored: int = 0
+    selected: int = 0
+    can_undo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What may be pressed now; actions and panels read nothing else."""
+
+    open: bool
+    train: bool
+    cancel: bool
+    inspect: bool
+    save: bool
+    export: bool
+    review: bool
+    label: bool
+    undo: bool
+    threshold: bool
+    draw: bool
+    add_good: bool
+    clear: bool
+
+
+def allowed(facts: Facts) -> Allowed:
+    """What follows from the facts; the only place that decides it."""
+    idle = facts.state is RunState.IDLE
+    return Allowed(
+        open=idle,
+        train=idle and facts.samples > 0,
+        cancel=facts.state in _WORKING,
+        inspect=idle and facts.has_model,
+        save=idle and facts.has_model,
+        export=idle and facts.has_model and facts.scored > 0,
+        review=facts.images > 0,
+        label=facts.selected > 0 and facts.images > 0,
+        undo=facts.can_undo,
+        threshold=facts.has_model and facts.scored > 0,
+        draw=idle and facts.samples > 0,
+        add_good=idle and facts.images > 0 and facts.selected > 0,
+        clear=idle and facts.images > 0,
+    )

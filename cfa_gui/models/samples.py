@@ -1,0 +1,85 @@
+"""The good parts to train from: what was opened, what was taken out again, and what there is to say about it."""
+
+import dataclasses
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.dataset import Dataset, Finding, Layout, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSet:
+    """A data set with the user's changes to it.
+
+    Attributes:
+        dataset: What was opened.
+        findings: What the check said about it.
+        sizes: (height, width) in pixels and the number of good images of that size, most frequent first.
+        removed: Good images taken out by the user.
+        added: Good images taken in from the review.
+        checking: The check is still at work; findings and sizes are not known yet.
+    """
+
+    dataset: Dataset
+    findings: tuple[Finding, ...] = ()
+    sizes: tuple[tuple[tuple[int, int], int], ...] = ()
+    removed: frozenset[Path] = frozenset()
+    added: tuple[Sample, ...] = ()
+    checking: bool = False
+
+    @property
+    def good(self) -> tuple[Sample, ...]:
+        """The images to train from."""
+        return tuple(s for s in (*self.dataset.good, *self.added) if s.path not in self.removed)
+
+    @property
+    def test(self) -> tuple[Sample, ...]:
+        """The images to inspect after training; those that were taken into the good ones are left out."""
+        taken = {sample.path for sample in self.added}
+        return tuple(sample for sample in self.dataset.test if sample.path not in taken)
+
+    def without(self, paths: Iterable[Path]) -> "SampleSet":
+        """A copy with some good images taken out."""
+        return dataclasses.replace(self, removed=self.removed | frozenset(paths))
+
+    def with_all(self) -> "SampleSet":
+        """A copy with every removed image taken in again."""
+        return dataclasses.replace(self, removed=frozenset())
+
+    def with_good(self, samples: Iterable[Sample]) -> "SampleSet":
+        """A copy with more good images, each once."""
+        known = {sample.path for sample in self.good}
+        fresh = tuple(sample for sample in samples if sample.path not in known)
+        back = frozenset(sample.path for sample in fresh)
+        listed = {s.path for s in (*self.dataset.good, *self.added)}
+        more = tuple(sample for sample in fresh if sample.path not in listed)
+        return dataclasses.replace(self, added=self.added + more, removed=self.removed - back)
+
+
+def count_sizes(sizes: Iterable[tuple[int, int]]) -> tuple[tuple[tuple[int, int], int], ...]:
+    """Sizes with their numbers, most frequent first."""
+    return tuple(Counter(sizes).most_common())
+
+
+def merge(datasets: Sequence[Dataset], files: Sequence[Sample] = ()) -> Dataset:
+    """One data set of several folders and single files.
+
+    Args:
+        datasets: What the folders hold.
+        files: Single images, taken as good.
+
+    Returns:
+        The only data set itself, or a new one that holds the images of all.
+    """
+    if len(datasets) == 1 and not files:
+        return datasets[0]
+    good = tuple(s for d in datasets for s in d.good) + tuple(files)
+    test = tuple(s for d in datasets for s in d.test)
+    folders = [d.root for d in datasets] + [s.path.parent for s in files]
+    root = Path(os.path.commonpath(folders)) if len({f.anchor for f in folders}) == 1 else folders[0]
+    layout = Layout.MVTEC if datasets and all(d.layout is Layout.MVTEC for d in datasets) else Layout.FOLDER
+    unique_good = tuple({s.path: s for s in good}.values())
+    return Dataset(root=root, layout=layout, good=unique_good, test=tuple({s.path: s for s in test}.values()))
