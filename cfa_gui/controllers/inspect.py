@@ -1,0 +1,135 @@
+"""Inspect images; results arrive in the session while the inspection still runs."""
+
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Slot
+
+from cfa_gui.controllers.tasks import Task, Tasks
+from cfa_gui.controllers.threshold import ThresholdController
+from cfa_gui.jobs import JobRunner
+from cfa_gui.models.engine import Engine, Inspected, NotInspected
+from cfa_gui.models.notices import Notices
+from cfa_gui.models.run_state import RunState
+from cfa_gui.models.session import Collection, Session
+from cfa_gui.settings import SettingsStore
+from core.dataset import Sample, find_samples
+from core.progress import CancelToken, Progress, Report
+
+
+class InspectController(QObject):
+    """Runs inspections."""
+
+    def __init__(
+        self,
+        session: Session,
+        engine: Engine,
+        tasks: Tasks,
+        reader: JobRunner,
+        notices: Notices,
+        settings: SettingsStore,
+        threshold: ThresholdController,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._engine = engine
+        self._tasks = tasks
+        self._reader = reader
+        self._notices = notices
+        self._settings = settings
+        self._threshold = threshold
+        self._arrived: deque[Inspected | NotInspected] = deque()
+
+    def open(self, paths: Sequence[Path]) -> None:
+        """Find the images below some files and folders and inspect them."""
+        wanted = tuple(paths)
+        if not wanted or not self._session.allowed().inspect:
+            return
+        self._tasks.start(
+            Task(
+                RunState.OPENING,
+                work=lambda _report, _cancel: find_samples(wanted),
+                done=self.inspect,
+                cancelled="Opening was cancelled.",
+            ),
+            runner=self._reader,
+        )
+
+    @Slot()
+    def inspect_test_images(self) -> None:
+        """Inspect the test images of the data set that is open."""
+        if self._session.samples is not None:
+            self.inspect(self._session.samples.test)
+
+    @Slot()
+    def inspect_waiting(self) -> None:
+        """Inspect the images that have no score yet."""
+        review = self._session.review
+        self.inspect(tuple(s for s, scored in zip(review.samples, review.scored, strict=True) if not scored))
+
+    def inspect(self, samples: Sequence[Sample]) -> None:
+        """Inspect images, adding them to the review where they are not there yet."""
+        session, model = self._session, self._session.model
+        if not samples or model is None or not session.allowed().inspect:
+            return
+        wanted, engine, device = tuple(samples), self._engine, self._settings.preferences.device
+        arrived = self._arrived = deque()
+
+        def work(report: Report, cancel: CancelToken) -> int:
+            for result in engine.inspect_many(model, wanted, device=device, report=report, cancel=cancel):
+                arrived.append(result)
+            return len(wanted)
+
+        session.add_images(wanted)
+        session.show(Collection.REVIEW)
+        self._tasks.start(
+            Task(
+                RunState.INSPECTING,
+                work,
+                self._on_done,
+                progressed=self._on_progressed,
+                ended=self._take_arrived,
+                cancelled="Inspection cancelled. The results so far are kept.",
+            )
+        )
+
+    def _on_progressed(self, _progress: Progress) -> None:
+        self._take_arrived()
+
+    def _take_arrived(self) -> None:
+        session = self._session
+        if not self._arrived:
+            return
+        while self._arrived:
+            result = self._arrived.popleft()
+            place = session.review.index_of(result.sample)
+            if place < 0:
+                continue
+            if isinstance(result, NotInspected):
+                session.review.record_failure(place, result.message)
+            else:
+                session.review.record(place, result.score, result.placement)
+                session.maps.put(place, result.anomaly_map)
+        if session.current < 0 and len(session.review):
+            session.select((0,), 0)
+        session.results_added.emit()
+        if session.current >= 0:
+            session.current_result_changed.emit()
+        session.state_changed.emit()
+
+    def _on_done(self, count: int) -> None:
+        session = self._session
+        self._threshold.require_one()
+        failed = int(session.review.failed.sum())
+        if failed:
+            word = "1 image" if failed == 1 else f"{failed} images"
+            self._notices.post(
+                f"{word} could not be inspected. The filter “Failed” lists them, with the reason.", "warning"
+            )
+        threshold = session.threshold
+        if threshold is None:
+            return
+        flagged = int((session.review.scores > threshold.value).sum())
+        self._notices.post(f"{count} images inspected, {flagged} of {len(session.review)} are flagged.", "success")

@@ -1,0 +1,199 @@
+"""The good parts: open, check, take out, draw regions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import platformdirs
+from PySide6.QtCore import QObject, Slot
+
+from cfa_gui.controllers.tasks import Task, Tasks
+from cfa_gui.jobs import Job, JobRunner
+from cfa_gui.models.engine import Engine
+from cfa_gui.models.notices import Notices
+from cfa_gui.models.run_state import RunState
+from cfa_gui.models.samples import SampleSet, count_sizes, merge
+from cfa_gui.models.session import Collection, Session
+from cfa_gui.settings import SettingsStore
+from core.config import Region
+from core.dataset import Dataset, Finding, Sample, check, find_samples, open_dataset
+from core.errors import ConfigError, DatasetError, ImageError
+from core.images import read_size
+from core.progress import CancelToken, Phase, Progress, Report
+
+_UNDO_TEXT = "Put back"
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    findings: tuple[Finding, ...]
+    sizes: tuple[tuple[tuple[int, int], int], ...]
+
+
+def sample_parts_folder() -> Path:
+    """Where the sample parts are written on this machine."""
+    return Path(platformdirs.user_data_dir("cfa-gui", appauthor=False)) / "sample-parts"
+
+
+def read_dataset(paths: Sequence[Path]) -> Dataset:
+    """What the files and folders hold, as one data set.
+
+    Raises:
+        DatasetError: No image is found.
+    """
+    folders = [path for path in paths if path.is_dir()]
+    files = [path for path in paths if not path.is_dir()]
+    missing = [path for path in files if not path.exists()]
+    if missing:
+        raise DatasetError(f"{missing[0]} is not there any more. Choose another folder.")
+    return merge([open_dataset(path) for path in folders], find_samples(files) if files else ())
+
+
+def _examine(dataset: Dataset, report: Report, cancel: CancelToken) -> _Checked:
+    sizes: list[tuple[int, int]] = []
+    for done, sample in enumerate(dataset.good):
+        cancel.check()
+        try:
+            sizes.append(read_size(sample.path))
+        except ImageError:
+            continue  # the check below tells of it
+        report(Progress(Phase.READING, done + 1, len(dataset.good)))
+    return _Checked(check(dataset, report=report, cancel=cancel), count_sizes(sizes))
+
+
+class SamplesController(QObject):
+    """Acts on the good parts."""
+
+    def __init__(
+        self,
+        session: Session,
+        engine: Engine,
+        tasks: Tasks,
+        reader: JobRunner,
+        notices: Notices,
+        settings: SettingsStore,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._engine = engine
+        self._tasks = tasks
+        self._reader = reader
+        self._notices = notices
+        self._settings = settings
+        self._check: Job | None = None
+
+    def open(self, paths: Sequence[Path]) -> None:
+        """Open files and folders as good parts; what is open stays until they are read."""
+        wanted = tuple(paths)
+        if not wanted or not self._session.allowed().open:
+            return
+        self._tasks.start(
+            Task(
+                RunState.OPENING,
+                work=lambda _report, _cancel: read_dataset(wanted),
+                done=self._take,
+                cancelled="Opening was cancelled.",
+            ),
+            runner=self._reader,
+        )
+
+    @Slot()
+    def open_sample_parts(self) -> None:
+        """Write the sample parts, once, and open them."""
+        if not self._session.allowed().open:
+            return
+        folder, engine = sample_parts_folder(), self._engine
+
+        def work(report: Report, cancel: CancelToken) -> Dataset:
+            return open_dataset(engine.make_sample_parts(folder, report=report, cancel=cancel))
+
+        self._tasks.start(
+            Task(RunState.OPENING, work, self._take, cancelled="The sample parts were not made."),
+            runner=self._reader,
+        )
+
+    def _take(self, dataset: Dataset) -> None:
+        self._settings.remember_folder(dataset.root)
+        self._session.set_regions(())
+        self._session.set_samples(SampleSet(dataset, checking=True))
+        self._session.show(Collection.SAMPLES)
+        self._session.reselect((0,), 0)
+        self._start_check(dataset)
+
+    def _start_check(self, dataset: Dataset) -> None:
+        if self._check is not None:
+            self._check.cancel()
+        self._check = job = self._reader.submit(lambda report, cancel: _examine(dataset, report, cancel))
+        job.succeeded.connect(self._on_checked)
+        job.failed.connect(self._on_check_failed)
+
+    @Slot(object)
+    def _on_checked(self, checked: _Checked) -> None:
+        samples = self._session.samples
+        if samples is not None:
+            self._session.set_samples(replace(samples, findings=checked.findings, sizes=checked.sizes, checking=False))
+
+    @Slot(object)
+    def _on_check_failed(self, error: BaseException) -> None:
+        if self._session.samples is not None:
+            self._session.set_samples(replace(self._session.samples, checking=False))
+        self._tasks.tell(error)
+
+    def remove(self, places: Sequence[int]) -> None:
+        """Take images out of the good parts; the files stay where they are."""
+        samples = self._session.samples
+        if samples is None or not places or self._session.state is not RunState.IDLE:
+            return
+        self.remove_paths([samples.good[place].path for place in places if place < len(samples.good)])
+
+    def remove_paths(self, paths: Sequence[Path]) -> None:
+        """Take images out of the good parts by path; can be taken back from the message."""
+        before = self._session.samples
+        if before is None or not paths:
+            return
+        after = before.without(paths)
+        self._session.set_samples(after)
+        if self._session.shown is Collection.SAMPLES:
+            place = min(self._session.current, len(after.good) - 1)
+            self._session.reselect((place,) if place >= 0 else (), place)
+        count = len(before.good) - len(after.good)
+        word = "1 image is" if count == 1 else f"{count} images are"
+        self._notices.post(f"{word} left out of the training. The files stay.", action=(_UNDO_TEXT, self.restore))
+
+    @Slot()
+    def restore(self) -> None:
+        """Take every image in again that was left out."""
+        if self._session.samples is not None:
+            self._session.set_samples(self._session.samples.with_all())
+
+    def add_good(self, samples: Sequence[Sample]) -> None:
+        """Take images from the review into the good parts."""
+        if not samples:
+            return
+        before = self._session.samples
+        if before is None:
+            self._session.set_samples(SampleSet(merge((), tuple(samples))))
+        else:
+            self._session.set_samples(before.with_good(samples))
+        word = "1 image was" if len(samples) == 1 else f"{len(samples)} images were"
+        self._notices.post(f"{word} added to the good parts. Train again to learn from them.", "success")
+
+    def add_region(self, points: Sequence[tuple[float, float]], ignored: bool) -> None:
+        """Keep a region that was drawn."""
+        try:
+            region = Region(tuple((min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)) for x, y in points), ignored)
+        except ConfigError as error:
+            self._tasks.tell(error)
+            return
+        self._session.set_regions((*self._session.config.preprocessing.regions, region))
+
+    def remove_region(self, place: int) -> None:
+        """Remove one region."""
+        regions = self._session.config.preprocessing.regions
+        self._session.set_regions(regions[:place] + regions[place + 1 :])
+
+    @Slot()
+    def clear_regions(self) -> None:
+        """The whole picture counts again."""
+        self._session.set_regions(())

@@ -1,0 +1,126 @@
+"""Moves the one threshold: by hand, or by a policy."""
+
+from dataclasses import replace
+
+import numpy as np
+from PySide6.QtCore import QObject, Slot
+
+from cfa_gui.models.notices import Notices
+from cfa_gui.models.review import Group
+from cfa_gui.models.session import Session
+from core.errors import ThresholdError
+from core.threshold import (
+    BestF1,
+    Threshold,
+    best_f1_threshold,
+    false_alarm_threshold,
+    manual_threshold,
+    smallest_rate,
+)
+
+DEFAULT_RATE = 0.05
+"""False-alarm rate that a new model is set to, where its held-out images can promise it."""
+
+
+class ThresholdController(QObject):
+    """Acts on the threshold."""
+
+    def __init__(self, session: Session, notices: Notices, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._notices = notices
+
+    @Slot(float)
+    def move(self, value: float) -> None:
+        """The user moved the line, the slider or the number."""
+        try:
+            self._set(manual_threshold(value))
+        except ThresholdError as error:
+            self._notices.post(str(error), "error")
+
+    @Slot(float)
+    def move_lower(self, value: float) -> None:
+        """The user moved the line that begins the uncertain band."""
+        threshold = self._session.threshold
+        if threshold is not None:
+            self._session.set_threshold(replace(threshold, lower=min(value, threshold.value)))
+
+    @Slot(bool)
+    def use_band(self, wanted: bool) -> None:
+        """Begin or end the uncertain band; it begins half-way from the median score to the threshold."""
+        threshold = self._session.threshold
+        if threshold is None:
+            return
+        scores = self._session.review.scores[self._session.review.scored]
+        middle = float(np.median(scores)) if scores.size else 0.0
+        lower = threshold.value - (threshold.value - min(middle, threshold.value)) / 2
+        self._session.set_threshold(replace(threshold, lower=lower if wanted else None))
+
+    @Slot()
+    def best_f1(self) -> None:
+        """Put the threshold where F1 is highest over the labelled images."""
+        try:
+            self._set(self._fitted_f1())
+        except ThresholdError as error:
+            self._notices.post(str(error), "warning")
+
+    def _fitted_f1(self) -> Threshold:
+        review = self._session.review
+        where = review.judged_by_a_person
+        return best_f1_threshold(review.scores[where], review.groups[where] == Group.DEFECT)
+
+    @Slot(float)
+    def false_alarm_rate(self, rate: float) -> None:
+        """Put the threshold where at most this share of good parts is flagged, from the held-out good images."""
+        model = self._session.model
+        if model is None:
+            return
+        try:
+            self._set(false_alarm_threshold(np.asarray(model.calibration.scores, np.float64), rate))
+        except ThresholdError as error:
+            self._notices.post(str(error), "warning")
+
+    @Slot()
+    def reset(self) -> None:
+        """Back to the threshold that the model came with."""
+        if self._session.first_threshold is not None:
+            self._session.set_threshold(self._session.first_threshold)
+
+    @Slot()
+    def labels_changed(self) -> None:
+        """Labels feed the threshold: the best F1 is found again where that is the policy."""
+        threshold = self._session.threshold
+        if threshold is None or not isinstance(threshold.policy, BestF1):
+            return
+        if self._session.review.has_both_classes():
+            self.best_f1()
+
+    def start_value(self) -> Threshold | None:
+        """For a model that came without: the default false-alarm rate, or the smallest that can be promised."""
+        model = self._session.model
+        if model is None or not model.calibration.scores:
+            return None
+        scores = np.asarray(model.calibration.scores, np.float64)
+        return false_alarm_threshold(scores, max(DEFAULT_RATE, smallest_rate(scores.size)))
+
+    def require_one(self) -> None:
+        """After an inspection: a model with neither threshold nor held-out images gets one from what was inspected."""
+        session = self._session
+        scores = session.review.scores[session.review.scored]
+        if session.threshold is not None or not scores.size:
+            return
+        if session.review.has_both_classes():
+            session.set_first_threshold(self._fitted_f1())
+            return
+        session.set_first_threshold(manual_threshold(float(scores.max())))
+        self._notices.post(
+            "This model has no held-out good images, so no false-alarm rate can be promised. "
+            "The threshold stands at the highest score; move it, or label images and press “Best F1”.",
+            "warning",
+        )
+
+    def _set(self, threshold: Threshold) -> None:
+        old = self._session.threshold
+        if old is not None and old.lower is not None:
+            threshold = replace(threshold, lower=min(old.lower, threshold.value))
+        self._session.set_threshold(threshold)
