@@ -1,0 +1,257 @@
+"""Every setting of a training as a form; the fields are data."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QSpinBox, QWidget
+
+from core.config import Bank, Config, FeatureScale, Resizing, Score
+
+BACKBONES = (
+    ("lite0", "EfficientNet-Lite0 (built in)"),
+    ("resnet18", "ResNet18"),
+    ("wide_resnet50_2", "Wide ResNet50-2"),
+    ("vgg19_bn", "VGG19-BN"),
+    ("efficientnet_b5", "EfficientNet-B5"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A setting picked from a list."""
+
+    name: str
+    label: str
+    tip: str
+    options: tuple[tuple[Any, str], ...]
+    read: Callable[[Config], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A setting that is a number; whole where `decimals` is 0."""
+
+    name: str
+    label: str
+    tip: str
+    low: float
+    high: float
+    read: Callable[[Config], float]
+    decimals: int = 0
+    step: float = 1
+    suffix: str = ""
+    factor: float = 1
+
+
+FIELDS: tuple[Choice | Number, ...] = (
+    Choice(
+        "backbone",
+        "Network",
+        "The pretrained network whose features are compared (backbone). Only the built-in one needs no download.",
+        BACKBONES,
+        lambda c: c.backbone,
+    ),
+    Choice(
+        "resizing",
+        "Image fit",
+        "How a picture becomes the network's input (preprocessing).",
+        (
+            (Resizing.WHOLE, "Whole picture, shape kept"),
+            (Resizing.SQUARE, "Squashed to a square (R)"),
+            (Resizing.CROP, "Centre only (R+C)"),
+        ),
+        lambda c: c.preprocessing.resizing,
+    ),
+    Number(
+        "image_size",
+        "Image size",
+        "Larger finds smaller defects and is slower.",
+        32,
+        2048,
+        lambda c: c.preprocessing.image_size,
+        step=32,
+        suffix=" px",
+    ),
+    Choice(
+        "bank",
+        "Memory of good",
+        "How the look of good parts is remembered (memory bank). “Anywhere” needs no alignment; “by place” wants parts "
+        "that always lie the same way.",
+        (
+            (Bank.GLOBAL, "Anywhere (global)"),
+            (Bank.MEAN, "By place (mean)"),
+            (Bank.EMA, "By place, moving (ema)"),
+        ),
+        lambda c: c.method.bank,
+    ),
+    Number(
+        "bank_ratio",
+        "Memory compression",
+        "Higher is faster and remembers less (γ_c: the bank holds 1/γ_c of the patches).",
+        1,
+        64,
+        lambda c: c.method.bank_ratio,
+    ),
+    Number(
+        "descriptor_ratio",
+        "Feature compression",
+        "Higher is faster and sees less (γ_d: the descriptor keeps 1/γ_d of the channels).",
+        1,
+        64,
+        lambda c: c.method.descriptor_ratio,
+    ),
+    Number(
+        "epochs",
+        "Rounds",
+        "How often every image is learned from (epochs). More is not always better.",
+        0,
+        1000,
+        lambda c: c.training.epochs,
+    ),
+    Number(
+        "batch_size",
+        "Images per step",
+        "How many images are learned from at once (batch size). Fewer need less memory.",
+        1,
+        256,
+        lambda c: c.training.batch_size,
+    ),
+    Number(
+        "holdout",
+        "Held out",
+        "Share of the good images kept out of the learning, to set the threshold from (hold-out for calibration).",
+        0,
+        50,
+        lambda c: c.training.holdout,
+        step=5,
+        suffix=" %",
+        factor=100,
+    ),
+    Number(
+        "smoothing",
+        "Smoothing",
+        "Blur of the map, against speckles (σ of the Gaussian).",
+        0,
+        64,
+        lambda c: c.method.smoothing,
+        decimals=1,
+        step=0.5,
+        suffix=" px",
+    ),
+    Number(
+        "neighbours",
+        "Neighbours",
+        "How many remembered patches a patch is compared with (K).",
+        1,
+        32,
+        lambda c: c.method.neighbours,
+    ),
+    Choice(
+        "score",
+        "Score",
+        "How distances become a score (equations 4 and 5 of the paper).",
+        ((Score.CERTAINTY, "With certainty"), (Score.NEAREST, "Nearest distance")),
+        lambda c: c.method.score,
+    ),
+    Choice(
+        "feature_scale",
+        "Feature scale",
+        "How strong the features are before they are compared. “Reference” suits every network.",
+        ((FeatureScale.REFERENCE, "Reference"), (FeatureScale.PUBLISHED, "As published")),
+        lambda c: c.method.feature_scale,
+    ),
+    Number("seed", "Random seed", "The same seed gives the same model again.", 0, 2**31 - 1, lambda c: c.training.seed),
+)
+
+
+class ExpertForm(QWidget):
+    """All fields; emits one change at a time."""
+
+    changed = Signal(str, object)
+    """Name of the setting and its new value."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._quiet = False
+        self._extra: dict[str, object] = {}
+        self._editors: dict[str, QComboBox | QSpinBox | QDoubleSpinBox] = {}
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setSpacing(6)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        for field in FIELDS:
+            editor = self._editor(field)
+            label = QLabel(field.label)
+            label.setToolTip(field.tip)
+            label.setBuddy(editor)
+            editor.setToolTip(field.tip)
+            editor.setAccessibleName(field.label)
+            editor.setAccessibleDescription(field.tip)
+            form.addRow(label, editor)
+            self._editors[field.name] = editor
+
+    def _editor(self, field: Choice | Number) -> QComboBox | QSpinBox | QDoubleSpinBox:
+        if isinstance(field, Choice):
+            return self._choice(field)
+        box: QSpinBox | QDoubleSpinBox
+        if field.decimals:
+            box = QDoubleSpinBox()
+            box.setDecimals(field.decimals)
+            box.setRange(field.low, field.high)
+            box.setSingleStep(field.step)
+        else:
+            box = QSpinBox()
+            box.setRange(int(field.low), int(field.high))
+            box.setSingleStep(int(field.step))
+        box.setSuffix(field.suffix)
+        box.setKeyboardTracking(False)
+        box.valueChanged.connect(partial(self._on_number, field))
+        return box
+
+    def _choice(self, field: Choice) -> QComboBox:
+        box = QComboBox()
+        for value, text in field.options:
+            box.addItem(text, value)
+        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        box.setMinimumContentsLength(10)
+        box.currentIndexChanged.connect(partial(self._on_choice, field))
+        return box
+
+    def show_config(self, config: Config) -> None:
+        """Show settings; emits nothing."""
+        self._quiet = True
+        for field in FIELDS:
+            editor = self._editors[field.name]
+            value = field.read(config)
+            if isinstance(field, Choice):
+                assert isinstance(editor, QComboBox)  # noqa: S101  built so above
+                place = editor.findData(value)
+                if place < 0:
+                    editor.addItem(str(value), value)
+                    self._extra[field.name] = value
+                    place = editor.count() - 1
+                editor.setCurrentIndex(place)
+            elif isinstance(editor, QDoubleSpinBox):
+                editor.setValue(float(value) * field.factor)
+            elif isinstance(editor, QSpinBox):
+                editor.setValue(round(value * field.factor))
+        self._quiet = False
+
+    def _on_number(self, field: Number, value: float) -> None:
+        if not self._quiet:
+            scaled = value / field.factor if field.factor != 1 else value
+            self.changed.emit(field.name, scaled)
+
+    def _on_choice(self, field: Choice, place: int) -> None:
+        if not self._quiet:
+            self.changed.emit(field.name, self._typed(field, place))
+
+    def _typed(self, field: Choice, place: int) -> object:
+        """A combo box turns a StrEnum into plain text; this turns it back."""
+        value = field.options[place][0] if place < len(field.options) else self._extra[field.name]
+        sample = field.options[0][0]
+        return type(sample)(value) if isinstance(sample, StrEnum) else value

@@ -1,0 +1,140 @@
+"""Small pieces that all panels are made of, so that they look alike."""
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLayout,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from cfa_gui import theme
+
+
+class Panel(QWidget):
+    """A surface in the panel's colour; its content scrolls where there is not enough room."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setProperty("role", "panel")
+
+
+def scrolled(content: QWidget) -> QScrollArea:
+    """Content that scrolls up and down, never sideways."""
+    area = QScrollArea()
+    area.setWidget(content)
+    area.setWidgetResizable(True)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    return area
+
+
+def line() -> QFrame:
+    """A thin line between sections."""
+    made = QFrame()
+    made.setProperty("role", "line")
+    return made
+
+
+def clear(layout: QLayout) -> None:
+    """Remove all widgets of a layout."""
+    while (item := layout.takeAt(0)) is not None:
+        widget = item.widget()
+        if widget is not None:
+            widget.setParent(None)
+            widget.deleteLater()
+
+
+def title(text: str) -> QLabel:
+    """The heading of a section."""
+    label = QLabel(text)
+    label.setProperty("role", "section")
+    return label
+
+
+def caption(text: str = "") -> QLabel:
+    """A muted remark that wraps."""
+    label = QLabel(text)
+    label.setProperty("role", "caption")
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.NoTextInteraction)
+    return label
+
+
+def link(text: str, tooltip: str) -> QPushButton:
+    """A button that looks like a link, for what is seldom needed."""
+    made = button(text, tooltip)
+    made.setProperty("role", "link")
+    return made
+
+
+def body(text: str = "") -> QLabel:
+    """A sentence that wraps."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    return label
+
+
+def button(text: str, tooltip: str, icon: str = "", *, primary: bool = False) -> QPushButton:
+    """A button; the primary one, of which a panel has one at most, is in the accent colour."""
+    made = QPushButton(f" {text}" if icon else text)
+    made.setToolTip(tooltip)
+    made.setAccessibleName(text.replace("&", ""))
+    made.setAccessibleDescription(tooltip)
+    if primary:
+        made.setProperty("role", "primary")
+    if icon:
+        made.setIcon(theme.icon(icon, "on_accent" if primary else "text"))
+    return made
+
+
+def tool_button(text: str, tooltip: str, icon: str, *, checkable: bool = False) -> QToolButton:
+    """A button that shows only its icon."""
+    made = QToolButton()
+    made.setToolTip(tooltip)
+    made.setAccessibleName(text)
+    made.setAccessibleDescription(tooltip)
+    made.setCheckable(checkable)
+    made.setAutoRaise(True)
+    made.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    made.setIcon(theme.icon(icon))
+    return made
+
+
+def column(parent: QWidget | None = None, margin: int = theme.MARGIN, gap: int = theme.GAP) -> QVBoxLayout:
+    """A column with the margins of a panel."""
+    layout = QVBoxLayout(parent) if parent is not None else QVBoxLayout()
+    layout.setContentsMargins(margin, margin, margin, margin)
+    layout.setSpacing(gap)
+    return layout
+
+
+def row(*widgets: QWidget, stretch_last: bool = False, gap: int = theme.GAP) -> QHBoxLayout:
+    """Widgets side by side without a margin."""
+    layout = QHBoxLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(gap)
+    for widget in widgets:
+        layout.addWidget(widget)
+    if not stretch_last:
+        layout.addStretch(1)
+    return layout
+
+
+def keep_place_when_hidden(widget: QWidget) -> None:
+    """So that nothing jumps when the widget comes and goes."""
+    policy = widget.sizePolicy()
+    policy.setRetainSizeWhenHidden(True)
+    widget.setSizePolicy(policy)
+
+
+def fixed_width(widget: QWidget) -> None:
+    """As wide as it wants to be, not more."""
+    widget.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)

@@ -1,0 +1,208 @@
+"""Train: which preset, how it goes, and what was learned."""
+
+from functools import partial
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QButtonGroup, QProgressBar, QRadioButton, QToolButton, QVBoxLayout, QWidget
+
+from cfa_gui import theme
+from cfa_gui.models.pace import Estimate
+from cfa_gui.models.run_state import RunState
+from cfa_gui.models.session import Session
+from cfa_gui.panels import parts
+from cfa_gui.panels.expert import ExpertForm
+from cfa_gui.panels.learned import learned_sentences
+from cfa_gui.panels.words import progress_text
+from cfa_gui.widgets.loss_plot import LossPlot
+from core.config import Config
+from core.progress import Progress, StepRecord
+
+PRESETS = (
+    ("fast", "Fast", "Smaller memory of good parts: quickest to train and to inspect."),
+    ("standard", "Standard", "For most parts; needs no alignment."),
+    ("thorough", "Thorough", "Larger pictures and memory: finds smaller defects, takes longer."),
+    ("paper", "As in the paper", "The published settings: 30 rounds, centre crop, aligned parts, no held-out images."),
+)
+
+
+class TrainingPanel(parts.Panel):
+    """Reads the session's settings, progress and model; emits what to train with."""
+
+    train_wanted = Signal()
+    cancel_wanted = Signal()
+    preset_chosen = Signal(str)
+    setting_changed = Signal(str, object)
+    save_wanted = Signal()
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._build()
+        content = QWidget()
+        self._column = column = parts.column(content)
+        column.addWidget(parts.title("Train"))
+        column.addWidget(self._hint)
+        column.addLayout(self._presets)
+        column.addWidget(self._expert_toggle, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addWidget(self._expert)
+        column.addWidget(self._plot)
+        column.addWidget(self._result_title)
+        column.addLayout(self._result)
+        column.addWidget(self._save, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addStretch(1)
+        layout = parts.column(self, margin=0, gap=0)
+        layout.addWidget(parts.scrolled(content), 1)
+        foot = QWidget()
+        bottom = parts.column(foot)
+        bottom.addWidget(self._doing)
+        bottom.addWidget(self._bar)
+        bottom.addWidget(self._train)
+        bottom.addWidget(self._cancel)
+        layout.addWidget(foot)
+        self._connect()
+        self._on_config()
+        self._on_model()
+        self._on_state()
+
+    def _build(self) -> None:
+        self._hint = parts.caption()
+        self._presets = QVBoxLayout()
+        self._presets.setSpacing(4)
+        self._group = QButtonGroup(self)
+        self._buttons: dict[str, QRadioButton] = {}
+        for name, text, tip in PRESETS:
+            choice = QRadioButton(text)
+            choice.setToolTip(tip)
+            choice.setAccessibleDescription(tip)
+            choice.clicked.connect(partial(self._on_preset, name))
+            remark = parts.caption(tip)
+            remark.setContentsMargins(22, 0, 0, 4)
+            self._presets.addWidget(choice)
+            self._presets.addWidget(remark)
+            self._group.addButton(choice)
+            self._buttons[name] = choice
+        self._expert_toggle = QToolButton()
+        self._expert_toggle.setText("Expert settings")
+        self._expert_toggle.setCheckable(True)
+        self._expert_toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self._expert_toggle.setIcon(theme.icon("chevron-right"))
+        self._expert_toggle.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._expert_toggle.setToolTip("Every single setting, for those who know the method.")
+        self._expert = ExpertForm()
+        self._expert.hide()
+        self._plot = LossPlot()
+        self._plot.setMinimumHeight(260)
+        self._plot.hide()
+        self._result_title = parts.title("What it learned")
+        self._result = QVBoxLayout()
+        self._result.setSpacing(6)
+        self._save = parts.button("Save the model…", "One file that holds everything (Ctrl+S).", "content-save-outline")
+        self._doing = parts.body()
+        self._bar = QProgressBar()
+        self._bar.setTextVisible(False)
+        self._bar.setAccessibleName("Progress of the training")
+        self._train = parts.button("Train", "Learn from the good parts (Ctrl+T).", "play", primary=True)
+        self._cancel = parts.button("Cancel", "Stop; the model that you had stays (Escape).", "stop")
+
+    def _connect(self) -> None:
+        session = self._session
+        self._expert_toggle.toggled.connect(self._on_expert)
+        self._expert.changed.connect(self.setting_changed)
+        self._train.clicked.connect(self.train_wanted)
+        self._cancel.clicked.connect(self.cancel_wanted)
+        self._save.clicked.connect(self.save_wanted)
+        session.config_changed.connect(self._on_config)
+        session.samples_changed.connect(self._on_state)
+        session.model_changed.connect(self._on_model)
+        session.threshold_changed.connect(self._on_model)
+        session.state_changed.connect(self._on_state)
+        session.progressed.connect(self._on_progress)
+
+    @Slot(bool)
+    def _on_expert(self, shown: bool) -> None:
+        self._expert.setVisible(shown)
+        self._expert_toggle.setIcon(theme.icon("chevron-down" if shown else "chevron-right"))
+
+    def _on_preset(self, name: str) -> None:
+        self.preset_chosen.emit(name)
+
+    @Slot()
+    def begin(self) -> None:
+        """A training has begun."""
+        self._plot.clear()
+        epochs = self._session.config.training.epochs
+        self._plot.set_epochs(float(epochs) if epochs else None)
+        self._plot.setVisible(epochs > 0)
+
+    @Slot(object)
+    def add_step(self, step: StepRecord) -> None:
+        """Draw one step of the training."""
+        self._plot.append(
+            step.epoch, step.loss, step.attraction, step.repulsion, step.radius_squared, step.nearest_squared
+        )
+
+    @Slot()
+    def _on_config(self) -> None:
+        config: Config = self._session.config
+        self._expert.show_config(config)
+        self._group.setExclusive(False)
+        for name, choice in self._buttons.items():
+            choice.setChecked(name == config.preset)
+        self._group.setExclusive(True)
+        custom = config.preset not in self._buttons
+        self._expert_toggle.setText("Expert settings (changed)" if custom else "Expert settings")
+
+    @Slot()
+    def _on_state(self) -> None:
+        session = self._session
+        allowed = session.allowed()
+        training = session.state is RunState.TRAINING
+        stopping = session.state is RunState.CANCELLING
+        count = len(session.samples.good) if session.samples else 0
+        self._train.setVisible(not training and not stopping)
+        self._train.setEnabled(allowed.train)
+        self._train.setText(f"Train on {count} images" if count else "Train")
+        self._cancel.setVisible(training or stopping)
+        self._cancel.setEnabled(training)
+        self._cancel.setText("Cancelling…" if stopping else "Cancel")
+        for part in (*self._buttons.values(), self._expert):
+            part.setEnabled(not training and not stopping)
+        self._bar.setVisible(training)
+        self._doing.setVisible(training)
+        if training and not self._doing.text():
+            self._doing.setText("Starting…")
+            self._bar.setRange(0, 0)
+        if not training:
+            self._doing.setText("")
+        self._save.setEnabled(allowed.save)
+        share = session.config.training.holdout
+        held = round(count * share)
+        self._hint.setText(
+            "Open good parts first: drop a folder on this window."
+            if not count
+            else f"{held} of the {count} good images are held out: they are not learned from, "
+            "so their scores tell how high a good part may score."
+            if held
+            else "No image is held out with these settings, so no false-alarm rate can be promised."
+        )
+
+    @Slot(object, object)
+    def _on_progress(self, progress: Progress, estimate: Estimate) -> None:
+        if self._session.state is not RunState.TRAINING:
+            return
+        self._doing.setText(progress_text(progress, estimate))
+        if progress.total > 0:
+            self._bar.setRange(0, 1000)
+            self._bar.setValue(round(1000 * min(1.0, progress.done / progress.total)))
+        else:
+            self._bar.setRange(0, 0)
+
+    @Slot()
+    def _on_model(self) -> None:
+        model = self._session.model
+        parts.clear(self._result)
+        self._result_title.setVisible(model is not None)
+        self._save.setVisible(model is not None and self._session.model_unsaved)
+        if model is not None:
+            for sentence in learned_sentences(model):
+                self._result.addWidget(parts.body(sentence))

@@ -1,0 +1,27 @@
+"""Progress in plain words."""
+
+from cfa_gui.models.pace import Estimate, clock_text
+from core.progress import Phase, Progress
+
+PHASES = {
+    Phase.READING: "Reading the images",
+    Phase.FEATURES: "Computing features",
+    Phase.BANK: "Building the memory of good",
+    Phase.TRAINING: "Learning",
+    Phase.CALIBRATING: "Scoring the held-out images",
+    Phase.SAVING: "Saving",
+    Phase.INSPECTING: "Inspecting",
+}
+
+
+def progress_text(progress: Progress, estimate: Estimate) -> str:
+    """One line: phase, how far, how fast, how long still."""
+    words = [PHASES[progress.phase]]
+    if progress.total > 0:
+        done = f"{progress.done:.1f}" if progress.done != int(progress.done) else f"{int(progress.done)}"
+        words.append(f"{done} of {progress.total:g} {progress.unit}")
+    if estimate.rate is not None and progress.unit == "images":
+        words.append(f"{estimate.rate:.1f} images/s")
+    if estimate.seconds_left is not None:
+        words.append(f"{clock_text(estimate.seconds_left)} left")
+    return " · ".join(words)
