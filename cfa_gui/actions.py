@@ -1,0 +1,360 @@
+"""Menus and shortcuts as data; one table, from which the menus and the sheet on F1 are made."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
+
+from cfa_gui import theme
+from cfa_gui.models.run_state import Allowed
+
+MENUS = ("File", "Samples", "Train", "Review", "Deploy", "View", "Help")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One action.
+
+    Attributes:
+        key: What the handlers are named by.
+        menu: One of MENUS.
+        text: In the menu.
+        tip: In the status line and the tooltip.
+        shortcuts: Portable text, the first one is shown.
+        icon: Of the Material Design set.
+        needs: Field of `Allowed` that must be true, or "" where always.
+        viewing: The shortcut works while looking at images only, so that single letters disturb no typing.
+        begins_group: A line stands above it.
+    """
+
+    key: str
+    menu: str
+    text: str
+    tip: str
+    shortcuts: tuple[str, ...] = ()
+    icon: str = ""
+    needs: str = ""
+    viewing: bool = False
+    begins_group: bool = False
+
+
+ENTRIES: tuple[Entry, ...] = (
+    Entry(
+        "open_folder",
+        "File",
+        "Open folder of good parts…",
+        "Choose a folder of good parts.",
+        ("Ctrl+O",),
+        "folder-open-outline",
+        "open",
+    ),
+    Entry("open_model", "File", "Open model…", "Choose a .cfa model file.", ("Ctrl+Shift+O",), "file-outline", "open"),
+    Entry(
+        "save",
+        "File",
+        "Save model",
+        "Write the model to its file.",
+        ("Ctrl+S",),
+        "content-save-outline",
+        "save",
+        begins_group=True,
+    ),
+    Entry("save_as", "File", "Save model as…", "Write the model to another file.", ("Ctrl+Shift+S",), "", "save"),
+    Entry("quit", "File", "Quit", "Close the program.", ("Ctrl+Q",), begins_group=True),
+    Entry(
+        "sample_parts",
+        "Samples",
+        "Try the sample parts",
+        "Open the sample parts that come with the program.",
+        (),
+        "shape-outline",
+        "open",
+    ),
+    Entry(
+        "open_images",
+        "Samples",
+        "Open single images as good parts…",
+        "Choose image files to learn from.",
+        (),
+        "",
+        "open",
+    ),
+    Entry(
+        "leave_out",
+        "Samples",
+        "Leave the selected images out",
+        "Take them out of the training; the files stay.",
+        ("Del",),
+        "",
+        "draw",
+        viewing=True,
+        begins_group=True,
+    ),
+    Entry("restore", "Samples", "Put all back", "Take the images in again that were left out.", (), "", "draw"),
+    Entry(
+        "draw_region",
+        "Samples",
+        "Draw the region to inspect",
+        "Outside it nothing is looked at (region of interest).",
+        ("Ctrl+R",),
+        "vector-square",
+        "draw",
+        begins_group=True,
+    ),
+    Entry(
+        "draw_ignored",
+        "Samples",
+        "Draw an ignored area",
+        "Inside it nothing is looked at (ignore mask).",
+        ("Ctrl+Shift+R",),
+        "eye-off-outline",
+        "draw",
+    ),
+    Entry("clear_regions", "Samples", "Remove all regions", "Look at the whole picture again.", (), "", "draw"),
+    Entry("train", "Train", "Train", "Learn from the good parts.", ("Ctrl+T",), "play", "train"),
+    Entry("cancel", "Train", "Cancel", "Stop what is being done.", ("Ctrl+.",), "stop", "cancel"),
+    Entry(
+        "inspect_images",
+        "Review",
+        "Inspect images…",
+        "Choose images to inspect.",
+        ("Ctrl+I",),
+        "image-search-outline",
+        "inspect",
+    ),
+    Entry(
+        "inspect_folder", "Review", "Inspect a folder…", "Choose a folder to inspect.", ("Ctrl+Shift+I",), "", "inspect"
+    ),
+    Entry(
+        "inspect_waiting", "Review", "Inspect the images that wait", "Those that have no score yet.", (), "", "inspect"
+    ),
+    Entry(
+        "clear_images",
+        "Review",
+        "Empty the list",
+        "Take all inspected images off the list; the files stay.",
+        (),
+        "",
+        "clear",
+    ),
+    Entry(
+        "previous",
+        "Review",
+        "Previous image",
+        "Go to the image before.",
+        ("Left",),
+        "",
+        "",
+        viewing=True,
+        begins_group=True,
+    ),
+    Entry("next", "Review", "Next image", "Go to the next image.", ("Right",), "", "", viewing=True),
+    Entry(
+        "next_flagged",
+        "Review",
+        "Next flagged image",
+        "Go to the next flagged image.",
+        ("N",),
+        "skip-next-outline",
+        "review",
+        viewing=True,
+    ),
+    Entry(
+        "defect",
+        "Review",
+        "Label as defect",
+        "The selected images are defective.",
+        ("D",),
+        "",
+        "label",
+        viewing=True,
+        begins_group=True,
+    ),
+    Entry("good", "Review", "Label as good", "The selected images are good.", ("G",), "", "label", viewing=True),
+    Entry(
+        "unlabel",
+        "Review",
+        "Take the label off",
+        "Nobody has said what the selected images are.",
+        ("U",),
+        "",
+        "label",
+        viewing=True,
+    ),
+    Entry(
+        "undo",
+        "Review",
+        "Undo the label",
+        "Take the latest change of labels back.",
+        ("Z",),
+        "undo",
+        "undo",
+        viewing=True,
+    ),
+    Entry("undo_everywhere", "Review", "Undo the label (also while typing elsewhere)", "", ("Ctrl+Z",), "", "undo"),
+    Entry(
+        "add_good",
+        "Review",
+        "Add to the good parts",
+        "Let the next training learn from the selected images.",
+        (),
+        "",
+        "add_good",
+    ),
+    Entry(
+        "best_f1",
+        "Deploy",
+        "Threshold at best F1",
+        "Needs labelled good and defective images.",
+        ("Ctrl+B",),
+        "",
+        "threshold",
+    ),
+    Entry("reset", "Deploy", "Reset the threshold", "Back to the one that the model came with.", (), "", "threshold"),
+    Entry(
+        "focus_threshold", "Deploy", "Go to the threshold", "Then the arrow keys move it.", ("Ctrl+H",), "", "threshold"
+    ),
+    Entry(
+        "hide_overlay", "View", "Hide or show the overlay", "See the bare picture.", ("Space",), "", "", viewing=True
+    ),
+    Entry(
+        "heat",
+        "View",
+        "Heat",
+        "Where the model finds it strange (anomaly map).",
+        ("H",),
+        "",
+        "",
+        viewing=True,
+        begins_group=True,
+    ),
+    Entry("contour", "View", "Contour", "The outline of what is above the threshold.", ("C",), "", "", viewing=True),
+    Entry(
+        "truth",
+        "View",
+        "True defects",
+        "What was drawn by hand (ground truth), where there is one.",
+        ("T",),
+        "",
+        "",
+        viewing=True,
+    ),
+    Entry("side_by_side", "View", "Side by side", "The picture and its heat.", ("S",), "", "", viewing=True),
+    Entry("blink", "View", "Blink", "The overlay comes and goes.", ("B",), "", "", viewing=True),
+    Entry(
+        "zoom_in", "View", "Zoom in", "Nearer.", ("+", "="), "magnify-plus-outline", "", viewing=True, begins_group=True
+    ),
+    Entry("zoom_out", "View", "Zoom out", "Farther.", ("-",), "magnify-minus-outline", "", viewing=True),
+    Entry("zoom_fit", "View", "Whole picture", "Fit the picture into the window.", ("0",), "", "", viewing=True),
+    Entry(
+        "zoom_actual",
+        "View",
+        "Actual pixels",
+        "One pixel of the picture on one of the screen.",
+        ("1",),
+        "",
+        "",
+        viewing=True,
+    ),
+    Entry(
+        "list", "View", "List", "Show the images as a list.", ("Ctrl+1",), "format-list-bulleted", "", begins_group=True
+    ),
+    Entry("grid", "View", "Grid of thumbnails", "Show the images as a grid.", ("Ctrl+2",), "view-grid-outline", ""),
+    Entry("search", "View", "Search by name", "Put the cursor into the search field.", ("Ctrl+F",), "magnify", ""),
+    Entry("focus_images", "View", "Go to the images", "Put the keyboard on the list.", ("Ctrl+L",), "", ""),
+    Entry("shortcuts", "Help", "Keyboard shortcuts", "All keys on one sheet.", ("F1",), "keyboard-outline"),
+    Entry("log", "Help", "Show the log file", "Open the folder of the log file.", (), "text-box-outline"),
+    Entry("about", "Help", "About", "Versions and devices.", (), "information-outline", begins_group=True),
+)
+HIDDEN = frozenset({"undo_everywhere"})
+
+
+class Actions(QObject):
+    """The actions of a window, by key.
+
+    Args:
+        handlers: What each key does.
+        parent: The window.
+    """
+
+    def __init__(self, handlers: Mapping[str, Callable[[], object]], parent: QWidget) -> None:
+        super().__init__(parent)
+        self._actions: dict[str, QAction] = {}
+        for entry in ENTRIES:
+            action = QAction(entry.text, self)
+            action.setToolTip(entry.tip)
+            action.setStatusTip(entry.tip)
+            action.setShortcuts([QKeySequence(text) for text in entry.shortcuts])
+            if entry.icon:
+                action.setIcon(theme.icon(entry.icon))
+            if entry.viewing:
+                action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            action.triggered.connect(partial(_run, handlers[entry.key]))
+            self._actions[entry.key] = action
+
+    def __getitem__(self, key: str) -> QAction:
+        return self._actions[key]
+
+    def fill(self, bar: QMenuBar) -> dict[str, QMenu]:
+        """Make the menus; returns them by name."""
+        menus = {name: bar.addMenu(f"&{name}") for name in MENUS}
+        for entry in ENTRIES:
+            menu = menus[entry.menu]
+            if entry.begins_group and menu.actions():
+                menu.addSeparator()
+            if entry.key in HIDDEN:
+                bar.window().addAction(self._actions[entry.key])
+            else:
+                menu.addAction(self._actions[entry.key])
+        return menus
+
+    def give_viewing_keys(self, widgets: Sequence[QWidget]) -> None:
+        """Let the single-letter shortcuts work while the keyboard is on these widgets or below them."""
+        for entry in ENTRIES:
+            if entry.viewing:
+                for widget in widgets:
+                    widget.addAction(self._actions[entry.key])
+
+    def give_letter_keys(self, widgets: Sequence[QWidget]) -> None:
+        """As above, without Space and arrows, which buttons and tables there need themselves."""
+        for entry in ENTRIES:
+            if entry.viewing and all(len(text) == 1 for text in entry.shortcuts):
+                for widget in widgets:
+                    widget.addAction(self._actions[entry.key])
+
+    def set_viewing(self, on: bool) -> None:
+        """Turn all single-letter shortcuts on or off."""
+        for entry in ENTRIES:
+            if entry.viewing:
+                self._actions[entry.key].setEnabled(on)
+
+    def update(self, allowed: Allowed) -> None:
+        """Turn on and off what follows from the state."""
+        for entry in ENTRIES:
+            if entry.needs:
+                self._actions[entry.key].setEnabled(getattr(allowed, entry.needs))
+
+
+def sheet() -> list[tuple[str, list[tuple[str, str]]]]:
+    """The sections of the sheet of shortcuts."""
+    sections = []
+    for menu in MENUS:
+        pairs = [
+            (entry.text.rstrip("…"), _shown(entry.shortcuts))
+            for entry in ENTRIES
+            if entry.menu == menu and entry.shortcuts and entry.key not in HIDDEN
+        ]
+        if pairs:
+            sections.append((menu, pairs))
+    return sections
+
+
+def _shown(shortcuts: Sequence[str]) -> str:
+    return QKeySequence(shortcuts[0]).toString(QKeySequence.SequenceFormat.NativeText)
+
+
+def _run(handler: Callable[[], object], _checked: bool = False) -> None:
+    handler()

@@ -1,0 +1,69 @@
+"""The sheet of all shortcuts."""
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+Section = tuple[str, Sequence[tuple[str, str]]]
+
+
+class ShortcutSheet(QDialog):
+    """Two columns of sections: what, and which key.
+
+    Args:
+        sections: Title, and pairs of words and key.
+        parent: The window.
+    """
+
+    def __init__(self, sections: Sequence[Section], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Keyboard shortcuts")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        content = QWidget()
+        columns = QHBoxLayout(content)
+        columns.setSpacing(40)
+        sides = (QVBoxLayout(), QVBoxLayout())
+        lengths = [0, 0]
+        for title, pairs in sections:
+            side = 0 if lengths[0] <= lengths[1] else 1
+            lengths[side] += len(pairs) + 2
+            sides[side].addLayout(self._section(title, pairs))
+        for column in sides:
+            column.setSpacing(18)
+            column.addStretch(1)
+            columns.addLayout(column, 1)
+        area = QScrollArea()
+        area.setWidget(content)
+        area.setWidgetResizable(True)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addWidget(area)
+        layout.addWidget(buttons)
+        self.resize(760, 560)
+
+    def _section(self, title: str, pairs: Sequence[tuple[str, str]]) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setVerticalSpacing(6)
+        grid.setHorizontalSpacing(16)
+        head = QLabel(title)
+        head.setProperty("role", "section")
+        grid.addWidget(head, 0, 0, 1, 2)
+        for number, (words, key) in enumerate(pairs, start=1):
+            shown = QLabel(key)
+            shown.setProperty("role", "muted")
+            shown.setAlignment(Qt.AlignmentFlag.AlignRight)
+            grid.addWidget(QLabel(words), number, 0)
+            grid.addWidget(shown, number, 1)
+        grid.setColumnStretch(0, 1)
+        return grid

@@ -1,0 +1,257 @@
+"""The window: an empty page that is painted at once, then the workbench; menus, drops, title and closing."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt, QTimer, QUrl, Slot
+from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QLabel, QMainWindow, QStackedWidget
+
+from cfa_gui import settings as settings_module
+from cfa_gui import theme
+from cfa_gui.panels.start import StartPanel
+from cfa_gui.settings import SettingsStore
+
+if TYPE_CHECKING:
+    from cfa_gui.actions import Actions
+    from cfa_gui.composition import Ask, Composition
+    from cfa_gui.models.engine import Engine
+    from cfa_gui.models.notices import Level, Notice
+    from cfa_gui.view_menus import ViewMenus
+    from cfa_gui.widgets.toast import ToastArea
+    from cfa_gui.workbench import Workbench
+
+APP_NAME = "cfa-gui"
+
+
+class MainWindow(QMainWindow):
+    """Shows the start page first; `complete` builds the rest, which takes longer to import.
+
+    Args:
+        settings: The preferences.
+        log_file: Where the log goes, for the Help menu.
+        engine: A fake for tests; the real one where None.
+        ask: Fake questions for tests; dialogs where None.
+    """
+
+    def __init__(
+        self,
+        settings: SettingsStore,
+        log_file: Path | None = None,
+        engine: "Engine | None" = None,
+        ask: "Ask | None" = None,
+    ) -> None:
+        super().__init__()
+        self._settings = settings
+        self._log_file = log_file
+        self._engine = engine
+        self._ask = ask
+        self._paths: tuple[Path, ...] = ()
+        self._closing = False
+        self._later_close = False
+        self.parts: Composition | None = None
+        self.bench: Workbench | None = None
+        self.actions_table: Actions | None = None
+        self._toasts: ToastArea | None = None
+        self._view_menus: ViewMenus | None = None
+        self.start = StartPanel(settings.preferences)
+        self.start.painted.connect(self._on_painted)
+        self.start.dropped.connect(self.open_paths)
+        self.pages = QStackedWidget()
+        self.pages.addWidget(self.start)
+        self.setCentralWidget(self.pages)
+        self.menuBar().setNativeMenuBar(False)
+        self.statusBar().setSizeGripEnabled(False)
+        self.statusBar().setContentsMargins(theme.MARGIN, 0, theme.MARGIN, 0)
+        self.statusBar().addWidget(QLabel("Loading the engine…"))
+        self.setAcceptDrops(True)
+        self.setWindowTitle(APP_NAME)
+        self.resize(1280, 800)
+        settings_module.restore_geometry(self)
+
+    @Slot()
+    def _on_painted(self) -> None:
+        QTimer.singleShot(0, self.complete)
+
+    @Slot()
+    def complete(self) -> None:
+        """Build everything behind the start page, once."""
+        if self.parts is not None or self._closing:
+            return
+        from cfa_gui.actions import Actions  # noqa: PLC0415  all of these are slow to import; the window is painted by now
+        from cfa_gui.composition import Composition  # noqa: PLC0415
+        from cfa_gui.dialogs.questions import Questions  # noqa: PLC0415
+        from cfa_gui.handlers import handlers  # noqa: PLC0415
+        from cfa_gui.models.engine import CoreEngine  # noqa: PLC0415
+        from cfa_gui.panels.status import StatusPanel  # noqa: PLC0415
+        from cfa_gui.view_menus import ViewMenus  # noqa: PLC0415
+        from cfa_gui.widgets.toast import ToastArea  # noqa: PLC0415
+        from cfa_gui.workbench import Workbench  # noqa: PLC0415
+
+        parts = Composition(self._engine or CoreEngine(), self._settings, self._ask or Questions(self), self)
+        self.parts = parts
+        self.bench = Workbench(parts)
+        self.pages.addWidget(self.bench)
+        self._toasts = ToastArea(self)
+        status = StatusPanel(parts.session)
+        status.cancel_wanted.connect(parts.tasks.cancel)
+        self.setStatusBar(status)
+        self.actions_table = Actions(handlers(self, parts, self.bench), self)
+        menus = self.actions_table.fill(self.menuBar())
+        self._view_menus = ViewMenus(self.menuBar(), parts, self.bench, menus)
+        self._wire(parts, self.bench)
+        if self._settings.warning:
+            parts.notices.post(self._settings.warning, "warning")
+        parts.warm_up()
+        if self._paths:
+            parts.opening.open(self._paths)
+
+    def _wire(self, parts: "Composition", bench: "Workbench") -> None:
+        session = parts.session
+        parts.notices.posted.connect(self._on_notice)
+        self.start.browse_wanted.connect(parts.choose_good_folder)
+        self.start.sample_parts_wanted.connect(parts.samples.open_sample_parts)
+        for signal in (session.samples_changed, session.model_changed, session.images_changed, session.state_changed):
+            signal.connect(self._on_session)
+        session.selection_changed.connect(self._on_session)
+        bench.canvas.canvas.drawing_changed.connect(self._on_drawing)
+        if self.actions_table is not None:
+            self.actions_table.give_viewing_keys([bench.images.view, bench.canvas.canvas])
+            self.actions_table.give_letter_keys([bench.review])
+        self._on_session()
+
+    @Slot(list)
+    def open_paths(self, paths: Sequence[Path]) -> None:
+        """Open files and folders: from the command line, a drop, or the list of recent ones."""
+        if self.parts is None:
+            self._paths = tuple(paths)
+        else:
+            self.parts.opening.open(list(paths))
+
+    @Slot(object)
+    def _on_notice(self, notice: "Notice") -> None:
+        if self._toasts is not None:
+            self._toasts.show_message(notice.text, notice.level, notice.details, notice.action)
+
+    def tell(self, text: str, level: "Level" = "error", details: str | None = None) -> None:
+        """Show a message, if there is a place for it yet."""
+        if self._toasts is not None:
+            self._toasts.show_message(text, level, details)
+
+    @Slot(bool)
+    def _on_drawing(self, drawing: bool) -> None:
+        """While a region is drawn, arrows and Space belong to the drawing."""
+        if self.actions_table is not None:
+            self.actions_table.set_viewing(not drawing)
+            if not drawing:
+                self._on_session()
+
+    @Slot()
+    def _on_session(self) -> None:
+        """Page, title and what may be pressed follow from the session."""
+        parts, bench = self.parts, self.bench
+        if parts is None or bench is None or self.actions_table is None:
+            return
+        session = parts.session
+        self.actions_table.update(session.allowed())
+        empty = session.samples is None and session.model is None and not len(session.review)
+        page = self.start if empty else bench
+        if self.pages.currentWidget() is not page:
+            self.pages.setCurrentWidget(page)
+            if page is bench:
+                if self._view_menus is not None:
+                    self._view_menus.restore_docks()
+                bench.images.view.setFocus(Qt.FocusReason.OtherFocusReason)
+        self.start.set_busy("Opening…" if empty and session.state != "idle" else "")
+        self.setWindowTitle(self._title(parts))
+        self.setWindowModified(session.model is not None and session.model_unsaved)
+
+    def _title(self, parts: "Composition") -> str:
+        samples = parts.session.samples
+        names = [name for name in (parts.deploy.name, samples.dataset.root.name if samples else "") if name]
+        return f"{' – '.join(names)}[*] – {APP_NAME}" if names else APP_NAME
+
+    def toggle_overlay(self) -> None:
+        """Hide the overlay, or show it again."""
+        if self.bench is not None:
+            self.bench.canvas.toggle_overlay()
+
+    def show_shortcuts(self) -> None:
+        """The sheet on F1."""
+        from cfa_gui.actions import sheet  # noqa: PLC0415  needed late
+        from cfa_gui.dialogs.shortcuts import ShortcutSheet  # noqa: PLC0415
+
+        ShortcutSheet(sheet(), self).open()
+
+    def show_log(self) -> None:
+        """Open the folder of the log file."""
+        if self.parts is None:
+            return
+        if self._log_file is None or not self._log_file.exists():
+            self.parts.notices.post("There is no log file yet.")
+            return
+        shown = QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._log_file.parent)))
+        if not shown:
+            self.parts.notices.post(f"The log file is {self._log_file}.")
+
+    def show_about(self) -> None:
+        """Versions and devices."""
+        from cfa_gui.dialogs.about import AboutDialog  # noqa: PLC0415  needed late
+        from core.version import VERSION  # noqa: PLC0415
+
+        facilities = self.parts.session.facilities if self.parts else None
+        lines = ["The engine is still loading."]
+        if facilities is not None:
+            lines = [f"{name} {version}" for name, version in facilities.versions]
+            lines += [f"Device: {words}" for _name, words in facilities.devices]
+        lines.append(f"Log file: {self._log_file or 'none'}")
+        AboutDialog(VERSION, lines, self).open()
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802  Qt's name
+        """Files and folders may be dropped anywhere."""
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802  Qt's name
+        """Open what was dropped, after the drop has ended: a question must not hold the other program up."""
+        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        event.acceptProposedAction()
+        self._paths = tuple(paths)
+        QTimer.singleShot(0, self._open_dropped)
+
+    @Slot()
+    def _open_dropped(self) -> None:
+        if self.parts is not None:
+            self.parts.opening.open(self._paths)
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802  Qt's name
+        """Ask once: about the work that goes on, and about a model that is not saved."""
+        if self._closing or self.parts is None:
+            self._end()
+            event.accept()
+            return
+        session = self.parts.session
+        if session.state != "idle":
+            if not self.parts.ask.stop_work(str(session.state)):
+                event.ignore()
+                return
+            self._end()
+            event.accept()
+            return
+        event.ignore()
+        self.parts.deploy.guard(self._close_now)
+
+    def _close_now(self) -> None:
+        self._end()
+        QTimer.singleShot(0, self.close)
+
+    def _end(self) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        settings_module.save_geometry(self)
+        if self._view_menus is not None:
+            self._view_menus.save_docks()
+        if self.parts is not None:
+            self.parts.shutdown()
