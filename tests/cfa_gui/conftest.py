@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import shiboken6
 
 if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -23,17 +24,17 @@ def no_leaks(qapp: QApplication) -> Iterator[None]:
     """Fail a test that leaves a thread, a running timer or a top-level widget behind."""
     threads = set(threading.enumerate())
     yield
-    _settle(qapp)
-    leaked_threads = [thread.name for thread in _alive(threads)]
-    leaked_widgets = [widget for widget in QApplication.topLevelWidgets() if not _is_qts_own(widget)]
-    leaked_timers = [timer for timer in _timers() if timer.isActive()]
-    names = [repr(item) for item in (*leaked_widgets, *leaked_timers)]
-    for widget in leaked_widgets:
-        widget.deleteLater()
-    for timer in leaked_timers:
-        timer.stop()
-    _settle(qapp)
-    assert not leaked_threads, f"threads left running: {leaked_threads}"
+    _let_go(qapp)
+    if _widgets() or _timers():
+        gc.collect()
+        _let_go(qapp)
+    left = [*_widgets(), *_timers()]
+    names = [repr(item) for item in left]
+    for item in left:
+        item.deleteLater()
+    _let_go(qapp)
+    alive = [thread.name for thread in _alive(threads)]
+    assert not alive, f"threads left running: {alive}"
     assert not names, f"left behind: {names}"
 
 
@@ -45,9 +46,8 @@ def tokens(qapp: QApplication, request: pytest.FixtureRequest) -> Iterator[theme
     theme.apply(qapp, "dark")
 
 
-def _settle(app: QApplication) -> None:
+def _let_go(app: QApplication) -> None:
     """Let deferred deletions happen."""
-    gc.collect()
     app.processEvents()
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
@@ -62,11 +62,12 @@ def _alive(known: set[threading.Thread]) -> list[threading.Thread]:
         time.sleep(0.01)
 
 
-def _is_qts_own(widget: QWidget) -> bool:
-    """Helpers that Qt keeps for itself, such as the tool tip's label and the shared combo box list."""
-    return type(widget).__name__ in {"QTipLabel", "QLabel"} and widget.objectName() == "qtooltip_label"
+def _widgets() -> list[QWidget]:
+    """Top-level widgets but for the label of tool tips, which Qt keeps for itself."""
+    return [widget for widget in QApplication.topLevelWidgets() if widget.objectName() != "qtooltip_label"]
 
 
 def _timers() -> list[QTimer]:
-    """Every timer that Python knows of."""
-    return [item for item in gc.get_objects() if type(item) is QTimer]
+    """Running timers that Python knows of."""
+    timers = (item for item in gc.get_objects() if type(item) is QTimer)
+    return [timer for timer in timers if shiboken6.isValid(timer) and timer.isActive()]
