@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 import shiboken6
 
@@ -17,6 +18,14 @@ from PySide6.QtCore import QCoreApplication, QEvent, QTimer
 from PySide6.QtWidgets import QApplication, QWidget
 
 from cfa_gui import theme
+
+hypothesis.settings.register_profile("window", deadline=None)  # pytest-timeout sees to it
+hypothesis.settings.load_profile("window")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pass what Qt's offscreen platform says whenever a window with a smallest size is shown."""
+    config.addinivalue_line("qt_log_ignore", "This plugin does not support propagateSizeHints")
 
 
 @pytest.fixture(autouse=True)

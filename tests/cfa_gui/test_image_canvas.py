@@ -40,8 +40,8 @@ def canvas(qtbot: QtBot, qapp: QApplication) -> ImageCanvas:
 
 def shot(canvas: ImageCanvas) -> NDArray[np.uint8]:
     image = canvas.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
-    pixels: NDArray[np.uint8] = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)
-    colours: NDArray[np.uint8] = pixels[..., 2::-1].copy()
+    pixels = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)
+    colours: NDArray[np.uint8] = np.array(pixels[..., 2::-1], np.uint8)
     return colours
 
 
@@ -52,7 +52,8 @@ def at(canvas: ImageCanvas, x: float, y: float) -> QPoint:
 def colour_at(canvas: ImageCanvas, x: float, y: float) -> NDArray[np.uint8]:
     spot = at(canvas, x, y)
     ratio = canvas.devicePixelRatioF()
-    return shot(canvas)[int(spot.y() * ratio), int(spot.x() * ratio)]
+    colour: NDArray[np.uint8] = shot(canvas)[int(spot.y() * ratio), int(spot.x() * ratio)]
+    return colour
 
 
 def test_that_a_picture_is_shown_whole_and_in_its_colours(canvas: ImageCanvas) -> None:

@@ -1,0 +1,102 @@
+"""Live loss and curves."""
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QEvent, QObject
+from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
+
+from cfa_gui import theme
+from cfa_gui.widgets.curve_plot import CurvePlot
+from cfa_gui.widgets.loss_plot import LossPlot
+
+
+class Paints(QObject):
+    """Counts how often a widget is painted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def eventFilter(self, _watched: QObject, event: QEvent) -> bool:  # noqa: N802  Qt's name
+        self.count += event.type() == QEvent.Type.Paint
+        return False
+
+
+@pytest.fixture
+def plot(qtbot: QtBot) -> LossPlot:
+    plot = LossPlot()
+    qtbot.addWidget(plot)
+    plot.resize(320, 260)
+    plot.show()
+    qtbot.waitExposed(plot)
+    return plot
+
+
+def feed(plot: LossPlot, index: int) -> None:
+    plot.append(index / 100, 9.0 / (index + 1), 5.0 / (index + 1), 0.1, 0.8, 3.0 / (index + 1))
+
+
+def test_that_a_flood_of_steps_is_drawn_at_most_fifteen_times_a_second(plot: LossPlot, qtbot: QtBot) -> None:
+    paints = Paints()
+    qtbot.wait(50)
+    plot.installEventFilter(paints)
+    for index in range(300):
+        feed(plot, index)
+        QTest.qWait(1)
+    qtbot.waitUntil(lambda: not plot._timer.isActive())
+    assert plot.count() == 300
+    assert 2 <= paints.count <= 300 / 15
+    assert "loss 0.03" in plot.accessibleDescription()
+
+
+def test_that_all_steps_are_kept_and_clear_begins_anew(plot: LossPlot) -> None:
+    for index in range(1000):
+        feed(plot, index)
+    assert plot.count() == 1000
+    assert np.allclose(plot._numbers[0, :1000], np.arange(1000) / 100)
+    full = plot.grab().toImage()
+    plot.clear()
+    assert plot.count() == 0
+    assert not plot._timer.isActive()
+    assert plot.grab().toImage() != full
+    assert "Nothing" in plot.accessibleDescription()
+
+
+def test_that_numbers_that_are_none_do_not_spoil_the_plot(plot: LossPlot) -> None:
+    plot.append(0.0, float("nan"), float("inf"), 0.0, 0.0, 0.0)
+    assert not plot.grab().isNull()
+    plot.append(1.0, -1.0, 0.0, 0.0, 0.0, 0.0)
+    plot.set_epochs(10)
+    assert not plot.grab().isNull()
+
+
+@pytest.fixture
+def curve(qtbot: QtBot) -> CurvePlot:
+    curve = CurvePlot()
+    qtbot.addWidget(curve)
+    curve.resize(280, 240)
+    curve.show()
+    return curve
+
+
+def test_that_the_working_point_is_said_and_drawn(curve: CurvePlot, tokens: theme.Tokens) -> None:
+    x = np.linspace(0, 1, 5000)
+    curve.set_curve(x, x**0.2, "False-alarm rate", "Defects found")
+    plain = curve.grab().toImage()
+    curve.set_marker((0.25, 0.75))
+    assert curve.accessibleName() == "Defects found over False-alarm rate"
+    assert "False-alarm rate 0.250, Defects found 0.750" in curve.accessibleDescription()
+    marked = curve.grab().toImage()
+    spot = curve._axes().place(0.25, 0.75).toPoint() * curve.devicePixelRatio()
+    assert marked.pixelColor(spot).name() == tokens.text
+    assert plain.pixelColor(spot).name() != tokens.text
+
+
+def test_that_without_labels_it_says_what_to_do(curve: CurvePlot) -> None:
+    curve.clear("Label at least one defect.")
+    assert "Label at least one defect." in curve.accessibleDescription()
+    curve.set_curve(np.array([0.0]), np.array([1.0]), "a", "b", (0.0, 1.0))
+    assert not curve.grab().isNull()
+    curve.clear()
+    assert "No curve yet" in curve.accessibleDescription()
