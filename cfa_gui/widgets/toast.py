@@ -204,6 +204,7 @@ class ToastArea(QWidget):
         toast.unfolded.connect(self._place)
         self._toasts.append(toast)
         self._column.addWidget(toast)
+        toast.move(0, self.height())  # out of sight until placed, or the pointer may be taken to rest on it
         toast.show()
         self._place()
         QAccessible.updateAccessibility(QAccessibleEvent(toast, QAccessible.Event.Alert))
@@ -240,14 +241,15 @@ class ToastArea(QWidget):
     @Slot()
     def _place(self) -> None:
         parent = self.parentWidget()
-        self.setVisible(bool(self._toasts))
         if not self._toasts or parent is None:
+            self.hide()
             return
         for toast in self._toasts:
             toast.setFixedHeight(toast.height_needed())
         self._column.activate()
         self.resize(WIDTH, self._column.sizeHint().height())
         self.move(QPoint(parent.width() - self.width() - _EDGE, parent.height() - self.height() - _EDGE))
+        self.show()
         self.raise_()
 
 

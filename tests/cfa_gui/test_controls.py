@@ -126,6 +126,7 @@ def test_that_news_leaves_by_itself_and_an_error_stays(area: ToastArea, qtbot: Q
 def test_that_time_stands_still_while_the_pointer_rests_on_a_message(area: ToastArea, qtbot: QtBot) -> None:
     area.show_message("Saved.", "success")
     toast = toasts(area)[0]
+    assert toast._timer.isActive()
     QTest.mouseMove(toast, QPoint(20, 10))
     qtbot.waitUntil(lambda: not toast._timer.isActive())
     area.clear()
