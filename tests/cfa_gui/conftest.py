@@ -28,8 +28,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("qt_log_ignore", "This plugin does not support propagateSizeHints")
 
 
+@pytest.fixture(scope="session")
+def few_objects(qapp: QApplication) -> None:
+    """Set what the imports made aside, so that looking through all objects after each test is quick."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
-def no_leaks(qapp: QApplication) -> Iterator[None]:
+def no_leaks(qapp: QApplication, few_objects: None) -> Iterator[None]:
     """Fail a test that leaves a thread, a running timer or a top-level widget behind."""
     threads = set(threading.enumerate())
     yield
