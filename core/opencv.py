@@ -23,7 +23,12 @@ def _restore_qt_environment() -> None:
             del os.environ[name]
 
 
+def _silence() -> None:
+    set_level = getattr(cv2, "setLogLevel", None)  # OpenCV 4; OpenCV 5 moved it
+    (set_level or cv2.utils.logging.setLogLevel)(0)
+
+
 _restore_qt_environment()
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+_silence()
 
 __all__ = ["cv2"]
