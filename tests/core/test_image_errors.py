@@ -33,7 +33,8 @@ def encoded(kind: str, **options: Any) -> bytes:
 
 def deep(suffix: str, dtype: type[Any]) -> bytes:
     pixels = np.random.default_rng(1).integers(0, 256, (30, 40, 3)).astype(dtype)
-    return bytes(cv2.imencode(suffix, pixels)[1].tobytes())
+    plain = [cv2.IMWRITE_TIFF_COMPRESSION, 1] if suffix == ".tif" else []  # OpenCV 4 compresses floats with loss
+    return bytes(cv2.imencode(suffix, pixels, plain)[1].tobytes())
 
 
 SEEDS = {
