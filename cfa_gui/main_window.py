@@ -53,7 +53,7 @@ class MainWindow(QMainWindow):
         self.parts: Composition | None = None
         self.bench: Workbench | None = None
         self.actions_table: Actions | None = None
-        self._toasts: ToastArea | None = None
+        self._toasts: dict[int, ToastArea] = {}
         self._view_menus: ViewMenus | None = None
         self.start = StartPanel(settings.preferences)
         self.start.painted.connect(self._on_painted)
@@ -93,7 +93,7 @@ class MainWindow(QMainWindow):
         self.parts = parts
         self.bench = Workbench(parts)
         self.pages.addWidget(self.bench)
-        self._toasts = ToastArea(self)
+        self._toasts = {0: ToastArea(self.start), 1: ToastArea(self.bench.canvas.canvas)}
         status = StatusPanel(parts.session)
         status.cancel_wanted.connect(parts.tasks.cancel)
         self.setStatusBar(status)
@@ -131,13 +131,13 @@ class MainWindow(QMainWindow):
 
     @Slot(object)
     def _on_notice(self, notice: "Notice") -> None:
-        if self._toasts is not None:
-            self._toasts.show_message(notice.text, notice.level, notice.details, notice.action)
+        self._toasts[self.pages.currentWidget()].show_message(notice.text, notice.level, notice.details, notice.action)
 
     def tell(self, text: str, level: "Level" = "error", details: str | None = None) -> None:
         """Show a message, if there is a place for it yet."""
-        if self._toasts is not None:
-            self._toasts.show_message(text, level, details)
+        area = self._toasts.get(self.pages.currentIndex())
+        if area is not None:
+            area.show_message(text, level, details)
 
     @Slot(bool)
     def _on_drawing(self, drawing: bool) -> None:

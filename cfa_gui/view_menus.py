@@ -21,6 +21,7 @@ class ViewMenus(QObject):
 
     def __init__(self, bar: QMenuBar, parts: Composition, bench: Workbench, menus: dict[str, QMenu]) -> None:
         super().__init__(bench)
+        self._bar = bar
         self._parts = parts
         self._bench = bench
         self._recent = QMenu("Open recent", bench)
@@ -34,8 +35,6 @@ class ViewMenus(QObject):
         self._device.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self._devices = QMenu(self._device)
         self._device.setMenu(self._devices)
-        bar.setCornerWidget(self._device)
-        self._device.show()
         parts.session.facilities_changed.connect(self._fill_devices)
         self._fill_devices()
 
@@ -96,6 +95,8 @@ class ViewMenus(QObject):
         if chosen == "auto" and facilities and facilities.devices:
             words = f"{facilities.devices[-1][1]} (automatic)"
         self._device.setText(f"Device: {words}")
+        self._bar.setCornerWidget(self._device)  # lays it out anew, as wide as its text is now
+        self._device.show()
 
     def _use_device(self, name: str, _checked: bool = False) -> None:
         self._parts.settings.update(device=name)

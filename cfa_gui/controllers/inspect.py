@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from PySide6.QtCore import QObject, Slot
 
 from cfa_gui.controllers.tasks import Task, Tasks
@@ -41,6 +42,7 @@ class InspectController(QObject):
         self._settings = settings
         self._threshold = threshold
         self._arrived: deque[Inspected | NotInspected] = deque()
+        self._chosen = -1
 
     def open(self, paths: Sequence[Path]) -> None:
         """Find the images below some files and folders and inspect them."""
@@ -82,6 +84,7 @@ class InspectController(QObject):
                 arrived.append(result)
             return len(wanted)
 
+        self._chosen = -1
         session.add_images(wanted)
         session.show(Collection.REVIEW)
         self._tasks.start(
@@ -112,16 +115,25 @@ class InspectController(QObject):
             else:
                 session.review.record(place, result.score, result.placement)
                 session.maps.put(place, result.anomaly_map)
-        if session.current < 0 and len(session.review):
-            session.select((0,), 0)
+        if session.current < 0:
+            self._chosen = int(session.review.scored.argmax())
+            session.select((self._chosen,), self._chosen)
         session.results_added.emit()
         if session.current >= 0:
             session.current_result_changed.emit()
         session.state_changed.emit()
 
+    def _show_highest(self) -> None:
+        """Where the user has not chosen an image meanwhile, the one with the highest score is shown."""
+        scores = self._session.review.scores
+        if self._session.current == self._chosen and self._session.review.scored.any():
+            highest = int(np.nanargmax(scores))
+            self._session.select((highest,), highest)
+
     def _on_done(self, count: int) -> None:
         session = self._session
         self._threshold.require_one()
+        self._show_highest()
         failed = int(session.review.failed.sum())
         if failed:
             word = "1 image" if failed == 1 else f"{failed} images"

@@ -47,13 +47,14 @@ class ThresholdController(QObject):
 
     @Slot(bool)
     def use_band(self, wanted: bool) -> None:
-        """Begin or end the uncertain band; it begins half-way from the median score to the threshold."""
+        """Begin or end the uncertain band; it begins a quarter of the way down to the lowest score."""
         threshold = self._session.threshold
         if threshold is None:
             return
         scores = self._session.review.scores[self._session.review.scored]
-        middle = float(np.median(scores)) if scores.size else 0.0
-        lower = threshold.value - (threshold.value - min(middle, threshold.value)) / 2
+        lowest = float(scores.min()) if scores.size else 0.0
+        reach = threshold.value - lowest if lowest < threshold.value else abs(threshold.value)
+        lower = threshold.value - reach / 4
         self._session.set_threshold(replace(threshold, lower=lower if wanted else None))
 
     @Slot()

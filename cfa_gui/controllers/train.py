@@ -14,6 +14,7 @@ from cfa_gui.settings import SettingsStore
 from core.config import Config
 from core.errors import DeviceError
 from core.progress import CancelToken, Progress, Report
+from core.threshold import smallest_rate
 from core.trained_model import TrainedModel
 
 
@@ -24,6 +25,17 @@ def smaller(config: Config) -> Config | None:
     if config.method.bank_ratio < 64:
         return config.with_changes(bank_ratio=min(64, config.method.bank_ratio * 2))
     return None
+
+
+def _summary(model: TrainedModel) -> str:
+    """One line on what a training came to; the training panel tells more."""
+    scores = model.calibration.scores
+    if not scores:
+        return f"Trained on {model.summary.images} images. None was held out, so no false-alarm rate can be promised."
+    return (
+        f"Trained on {model.summary.images} images. {len(scores)} held-out good images promise "
+        f"a false-alarm rate of {smallest_rate(len(scores)):.1%} at best."
+    )
 
 
 def _too_little_memory(error: BaseException) -> bool:
@@ -103,6 +115,7 @@ class TrainController(QObject):
             more = len(model.summary.skipped) - 3
             tail = f" and {more} more" if more > 0 else ""
             self._notices.post(f"These images could not be read and were left out: {names}{tail}.", "warning")
+        self._notices.post(_summary(model), "success")
         self.finished.emit()
         waiting = tuple(session.review.samples)
         test = session.samples.test if session.samples else ()

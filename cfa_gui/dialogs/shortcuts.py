@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
@@ -33,11 +34,11 @@ class ShortcutSheet(QDialog):
         columns = QHBoxLayout(content)
         columns.setSpacing(40)
         sides = (QVBoxLayout(), QVBoxLayout())
-        lengths = [0, 0]
+        half = (sum(len(pairs) + 2 for _, pairs in sections) + 1) // 2
+        filled = 0
         for title, pairs in sections:
-            side = 0 if lengths[0] <= lengths[1] else 1
-            lengths[side] += len(pairs) + 2
-            sides[side].addLayout(self._section(title, pairs))
+            sides[0 if filled + len(pairs) + 2 <= half + 3 else 1].addLayout(self._section(title, pairs))
+            filled += len(pairs) + 2
         for column in sides:
             column.setSpacing(18)
             column.addStretch(1)
@@ -46,11 +47,12 @@ class ShortcutSheet(QDialog):
         area.setWidget(content)
         area.setWidgetResizable(True)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.button(QDialogButtonBox.StandardButton.Close).setIcon(QIcon())
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.addWidget(area)
         layout.addWidget(buttons)
-        self.resize(760, 560)
+        self.resize(860, 680)
 
     def _section(self, title: str, pairs: Sequence[tuple[str, str]]) -> QGridLayout:
         grid = QGridLayout()

@@ -1,6 +1,5 @@
 """The list of images as Qt views want it: which rows there are is one array, made by numpy, never by a proxy."""
 
-import os
 from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
@@ -38,8 +37,14 @@ def common_folder(names: Sequence[str]) -> int:
     """How many characters of all names are the folders that they share: "train/good/"."""
     if not names:
         return 0
-    shared = os.path.commonprefix([min(names), max(names)])
-    return shared.rfind("/") + 1
+    first, last = min(names), max(names)
+    shared = 0
+    for place, (one, other) in enumerate(zip(first, last, strict=False)):
+        if one != other:
+            break
+        if one == "/":
+            shared = place + 1
+    return shared
 
 
 class ImageListModel(QAbstractListModel):
@@ -59,7 +64,6 @@ class ImageListModel(QAbstractListModel):
         self._query = Query()
         self._order: NDArray[np.intp] = np.empty(0, np.intp)
         self._samples: tuple[Sample, ...] | list[Sample] = ()
-        self._marks: NDArray[np.int8] = np.empty(0, np.int8)
         self._prefix = 0
         self._counted = 0
 
@@ -82,7 +86,6 @@ class ImageListModel(QAbstractListModel):
     def refresh(self) -> None:
         """Ask the session which images there are and in which order; resets only where that changed."""
         samples, order = self._wanted()
-        self._marks = self._session.review.marks(self._session.threshold)
         if samples is self._samples and np.array_equal(order, self._order):
             self.marks_changed.emit()
             return
@@ -149,7 +152,7 @@ class ImageListModel(QAbstractListModel):
             score = float(review.scores[place])
             return score if np.isfinite(score) else None
         if role == Role.MARK:
-            return int(self._marks[place])
+            return int(review.mark_of(place, self._session.threshold))
         if role == Role.GROUP:
             return int(review.groups[place])
         return None
@@ -161,7 +164,7 @@ class ImageListModel(QAbstractListModel):
         parts = [sample.name]
         if np.isfinite(review.scores[place]):
             parts.append(f"score {review.scores[place]:.3f}")
-        parts.append(_WORD[Mark(int(self._marks[place]))])
+        parts.append(_WORD[review.mark_of(place, self._session.threshold)])
         label = _LABEL_WORD.get(Group(int(review.groups[place])))
         sentence = ", ".join([*parts, label] if label else parts)
         return f"{sentence}\n{review.messages[place]}" if place in review.messages else sentence

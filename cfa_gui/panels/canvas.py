@@ -119,6 +119,7 @@ class CanvasPanel(parts.Panel):
             self._path = None
             self.canvas.set_picture(None)
             self.canvas.set_empty_text(*self._empty_words())
+            self.canvas.set_threshold(None)
         self._tell()
 
     def _empty_words(self) -> tuple[str, str]:
@@ -166,7 +167,8 @@ class CanvasPanel(parts.Panel):
         threshold = self._session.threshold
         if threshold is not None:
             self.canvas.set_range(*heat_range(threshold.value))
-        self.canvas.set_threshold(threshold.value if threshold else None)
+        has_map = self._session.shown is Collection.REVIEW and self._session.current in self._session.review.placements
+        self.canvas.set_threshold(threshold.value if threshold and has_map else None)
         self._tell()
 
     @Slot()

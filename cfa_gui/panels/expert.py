@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QSpinBox, QWidget
+from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QSizePolicy, QSpinBox, QWidget
 
 from core.config import Bank, Config, FeatureScale, Resizing, Score
 
 BACKBONES = (
-    ("lite0", "EfficientNet-Lite0 (built in)"),
+    ("lite0", "Lite0 (built in)"),
     ("resnet18", "ResNet18"),
     ("wide_resnet50_2", "Wide ResNet50-2"),
     ("vgg19_bn", "VGG19-BN"),
@@ -44,6 +44,7 @@ class Number:
     decimals: int = 0
     step: float = 1
     suffix: str = ""
+    prefix: str = ""
     factor: float = 1
 
 
@@ -60,8 +61,8 @@ FIELDS: tuple[Choice | Number, ...] = (
         "Image fit",
         "How a picture becomes the network's input (preprocessing).",
         (
-            (Resizing.WHOLE, "Whole picture, shape kept"),
-            (Resizing.SQUARE, "Squashed to a square (R)"),
+            (Resizing.WHOLE, "Whole picture"),
+            (Resizing.SQUARE, "To a square (R)"),
             (Resizing.CROP, "Centre only (R+C)"),
         ),
         lambda c: c.preprocessing.resizing,
@@ -84,25 +85,27 @@ FIELDS: tuple[Choice | Number, ...] = (
         (
             (Bank.GLOBAL, "Anywhere (global)"),
             (Bank.MEAN, "By place (mean)"),
-            (Bank.EMA, "By place, moving (ema)"),
+            (Bank.EMA, "Moving (ema)"),
         ),
         lambda c: c.method.bank,
     ),
     Number(
         "bank_ratio",
-        "Memory compression",
-        "Higher is faster and remembers less (γ_c: the bank holds 1/γ_c of the patches).",
+        "Memory kept",
+        "Less is faster and remembers less (γ_c: the memory bank holds 1 in γ_c of the patches).",
         1,
         64,
         lambda c: c.method.bank_ratio,
+        prefix="1 in ",
     ),
     Number(
         "descriptor_ratio",
-        "Feature compression",
-        "Higher is faster and sees less (γ_d: the descriptor keeps 1/γ_d of the channels).",
+        "Features kept",
+        "Less is faster and sees less (γ_d: the descriptor keeps 1 in γ_d of the channels).",
         1,
         64,
         lambda c: c.method.descriptor_ratio,
+        prefix="1 in ",
     ),
     Number(
         "epochs",
@@ -208,6 +211,8 @@ class ExpertForm(QWidget):
             box.setRange(int(field.low), int(field.high))
             box.setSingleStep(int(field.step))
         box.setSuffix(field.suffix)
+        box.setPrefix(field.prefix)
+        box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         box.setKeyboardTracking(False)
         box.valueChanged.connect(partial(self._on_number, field))
         return box
@@ -218,6 +223,7 @@ class ExpertForm(QWidget):
             box.addItem(text, value)
         box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         box.setMinimumContentsLength(10)
+        box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         box.currentIndexChanged.connect(partial(self._on_choice, field))
         return box
 
@@ -254,4 +260,4 @@ class ExpertForm(QWidget):
         """A combo box turns a StrEnum into plain text; this turns it back."""
         value = field.options[place][0] if place < len(field.options) else self._extra[field.name]
         sample = field.options[0][0]
-        return type(sample)(value) if isinstance(sample, StrEnum) else value
+        return type(sample)(str(value)) if isinstance(sample, StrEnum) else value

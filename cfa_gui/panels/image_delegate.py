@@ -12,7 +12,6 @@ Index = QModelIndex | QPersistentModelIndex
 
 _KEY = {Mark.GOOD: "good", Mark.UNCERTAIN: "uncertain", Mark.DEFECT: "defect"}
 _ROW = QSize(220, 48)
-_CELL = QSize(124, 132)
 _STRIPE = 4
 
 
@@ -33,10 +32,11 @@ class ImageDelegate(QStyledItemDelegate):
     """Paints rows (list) or cells (grid)."""
 
     grid = False
+    cell = QSize(124, 132)
 
     def sizeHint(self, _option: QStyleOptionViewItem, _index: Index) -> QSize:  # noqa: N802  Qt's name
         """One size for all."""
-        return _CELL if self.grid else _ROW
+        return self.cell if self.grid else _ROW
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         """One image."""
@@ -111,11 +111,14 @@ class ImageDelegate(QStyledItemDelegate):
         if score is not None:
             painter.drawText(second.adjusted(15, 0, 0, 0), Qt.AlignmentFlag.AlignLeft | _MIDDLE, f"{score:.3f}")
         if group:
-            theme.paint_mark(
-                painter, QRectF(second.right() - 11, second.top() + 2, 11, 11), "good" if group == 1 else "defect"
-            )
-            painter.setPen(QColor(theme.current().muted))
-            painter.drawText(second.adjusted(0, 0, -14, 0), Qt.AlignmentFlag.AlignRight | _MIDDLE, "is")
+            self._badge(painter, QRectF(thumb.right() - 19, thumb.top() + 2, 18, 18), Group(group))
+
+    def _badge(self, painter: QPainter, box: QRectF, group: Group) -> None:
+        """What a person said, in the corner of the thumbnail."""
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme.colour("panel", 0.88))
+        painter.drawEllipse(box)
+        theme.paint_mark(painter, box.adjusted(4, 4, -4, -4), "good" if group is Group.GOOD else "defect")
 
     def _stripe(self, painter: QPainter, box: QRectF, mark: int | None) -> None:
         if mark is None or mark == Mark.WAITING:

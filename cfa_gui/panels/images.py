@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QSize, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QButtonGroup, QComboBox, QLineEdit, QListView, QWidget
 
 from cfa_gui import theme
@@ -25,10 +26,13 @@ FILTERS = (
     (Show.TRUE_GOOD, "Good and passed", "Passed, and labelled good (true negatives)."),
 )
 SORTS = (
-    (Sort.HIGHEST, "Highest score first"),
-    (Sort.LOWEST, "Lowest score first"),
+    (Sort.HIGHEST, "Highest first"),
+    (Sort.LOWEST, "Lowest first"),
     (Sort.NAME, "By name"),
 )
+
+
+_CELL_WIDTH = 116
 
 
 class ImagesPanel(parts.Panel):
@@ -106,6 +110,7 @@ class ImagesPanel(parts.Panel):
         view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        view.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         view.setResizeMode(QListView.ResizeMode.Adjust)
         view.setMovement(QListView.Movement.Static)
         view.setMouseTracking(True)
@@ -149,8 +154,20 @@ class ImagesPanel(parts.Panel):
         self._view.setResizeMode(QListView.ResizeMode.Adjust)
         self._view.setWrapping(grid)
         self._view.setSpacing(0)
-        self._view.setGridSize(QSize(124, 132) if grid else QSize())
+        self._fit_cells()
         self._scroll_to_current()
+
+    def _fit_cells(self) -> None:
+        """Share the width of the grid out among as many columns as fit."""
+        width = self._view.viewport().width() - 4  # Qt wraps where cells fill the width to the last pixel
+        columns = max(1, width // _CELL_WIDTH)
+        self._delegate.cell = QSize(max(_CELL_WIDTH, width // columns), 132)
+        self._view.setGridSize(self._delegate.cell if self._delegate.grid else QSize())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  Qt's name
+        """Other columns where the panel has another width."""
+        super().resizeEvent(event)
+        self._fit_cells()
 
     def focus_search(self) -> None:
         """Put the cursor into the search field."""

@@ -82,7 +82,8 @@ class ReviewPanel(parts.Panel):
         table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         table.verticalHeader().hide()
         table.verticalHeader().setDefaultSectionSize(28)
-        table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        table.horizontalHeader().setSectionResizeMode(len(_COLUMNS) - 1, QHeaderView.ResizeMode.Stretch)
         table.setShowGrid(False)
         table.setTabKeyNavigation(False)
         table.setAccessibleName("Flagged regions of this image")
@@ -94,7 +95,9 @@ class ReviewPanel(parts.Panel):
         )
         self._area_label = parts.caption("Smallest region listed")
         self._area_label.setWordWrap(False)
-        self._open = parts.button("Inspect images…", "Choose images or a folder to inspect.", "image-search-outline")
+        self._open = parts.button(
+            "Inspect images…", "Choose images to inspect (Ctrl+I); or drop them.", "image-search-outline", primary=True
+        )
 
     def _connect(self) -> None:
         session = self._session
@@ -108,6 +111,7 @@ class ReviewPanel(parts.Panel):
             (self._open, self.open_wanted),
         ):
             made.clicked.connect(wanted)
+            made.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click leaves the keyboard with the images
         self._area.valueChanged.connect(self.minimum_area_chosen)
         self._area.valueChanged.connect(self._on_image)
         self._table.itemSelectionChanged.connect(self._on_row)

@@ -1,5 +1,7 @@
 """The threshold: histogram, slider and number as one value; policies; and what it means for the labelled images."""
 
+import math
+
 import numpy as np
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QGridLayout, QHBoxLayout, QTabWidget, QVBoxLayout, QWidget
@@ -14,7 +16,7 @@ from cfa_gui.widgets.number_slider import NumberSlider
 from cfa_gui.widgets.score_histogram import ScoreHistogram
 from cfa_gui.widgets.stat import Stat
 from core.metrics import Confusion, image_auroc, precision_recall_curve, roc_curve
-from core.threshold import smallest_rate
+from core.threshold import FalseAlarmRate, smallest_rate
 
 CELL_FILTER = {
     "true_good": Show.TRUE_GOOD,
@@ -96,10 +98,11 @@ class ThresholdPanel(parts.Panel):
         )
         self._rate_label = parts.caption("False alarms")
         self._rate_label.setWordWrap(False)
-        self._band = QCheckBox("Uncertain band from")
+        self._band = QCheckBox("Uncertain band, from this score on")
         self._band.setToolTip("A second, lower line: scores between the two lines are uncertain.")
         self._lower = NumberSlider("Lower line")
         column = parts.column(self._controls, margin=0, gap=6)
+        column.addWidget(parts.title("Threshold"))
         column.addWidget(self._slider)
         column.addWidget(self._sentence)
         column.addLayout(parts.row(self._best, self._reset, stretch_last=True, gap=6))
@@ -180,7 +183,6 @@ class ThresholdPanel(parts.Panel):
         allowed = session.allowed()
         for part in (self._slider, self._reset, self._band):
             part.setEnabled(allowed.threshold)
-        self._lower.setEnabled(allowed.threshold and self._band.isChecked())
         self._best.setEnabled(allowed.threshold and session.review.has_both_classes())
         held = len(session.model.calibration.scores) if session.model else 0
         self._set_rate.setEnabled(session.model is not None and held > 0)
@@ -261,7 +263,9 @@ class ThresholdPanel(parts.Panel):
         self._band.blockSignals(True)  # noqa: FBT003  Qt's way
         self._band.setChecked(lower is not None)
         self._band.blockSignals(False)  # noqa: FBT003  Qt's way
-        self._lower.setEnabled(lower is not None)
+        self._lower.setVisible(lower is not None)
+        if threshold is not None and isinstance(threshold.policy, FalseAlarmRate) and not self._rate.hasFocus():
+            self._rate.setValue(math.ceil(threshold.policy.rate * 1000) / 10)
         if value is not None:
             self._slider.set_value(value)
             self._lower.set_value(lower if lower is not None else value)

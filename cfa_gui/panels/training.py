@@ -3,7 +3,7 @@
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QButtonGroup, QProgressBar, QRadioButton, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QButtonGroup, QProgressBar, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from cfa_gui import theme
 from cfa_gui.models.pace import Estimate
@@ -21,7 +21,7 @@ PRESETS = (
     ("fast", "Fast", "Smaller memory of good parts: quickest to train and to inspect."),
     ("standard", "Standard", "For most parts; needs no alignment."),
     ("thorough", "Thorough", "Larger pictures and memory: finds smaller defects, takes longer."),
-    ("paper", "As in the paper", "The published settings: 30 rounds, centre crop, aligned parts, no held-out images."),
+    ("paper", "Paper", "The published settings: 30 rounds, centre crop, aligned parts, no held-out images."),
 )
 
 
@@ -43,6 +43,7 @@ class TrainingPanel(parts.Panel):
         column.addWidget(parts.title("Train"))
         column.addWidget(self._hint)
         column.addLayout(self._presets)
+        column.addWidget(self._remark)
         column.addWidget(self._expert_toggle, 0, Qt.AlignmentFlag.AlignLeft)
         column.addWidget(self._expert)
         column.addWidget(self._plot)
@@ -66,21 +67,18 @@ class TrainingPanel(parts.Panel):
 
     def _build(self) -> None:
         self._hint = parts.caption()
-        self._presets = QVBoxLayout()
-        self._presets.setSpacing(4)
+        self._presets = parts.row(stretch_last=True, gap=0)
         self._group = QButtonGroup(self)
-        self._buttons: dict[str, QRadioButton] = {}
+        self._buttons: dict[str, QPushButton] = {}
         for name, text, tip in PRESETS:
-            choice = QRadioButton(text)
-            choice.setToolTip(tip)
-            choice.setAccessibleDescription(tip)
+            choice = parts.button(text, tip)
+            choice.setCheckable(True)
+            choice.setProperty("role", "segment")
             choice.clicked.connect(partial(self._on_preset, name))
-            remark = parts.caption(tip)
-            remark.setContentsMargins(22, 0, 0, 4)
             self._presets.addWidget(choice)
-            self._presets.addWidget(remark)
             self._group.addButton(choice)
             self._buttons[name] = choice
+        self._remark = parts.caption()
         self._expert_toggle = QToolButton()
         self._expert_toggle.setText("Expert settings")
         self._expert_toggle.setCheckable(True)
@@ -150,6 +148,8 @@ class TrainingPanel(parts.Panel):
             choice.setChecked(name == config.preset)
         self._group.setExclusive(True)
         custom = config.preset not in self._buttons
+        tips = {name: tip for name, _text, tip in PRESETS}
+        self._remark.setText(tips.get(config.preset, "Your own settings; choose a preset to go back to it."))
         self._expert_toggle.setText("Expert settings (changed)" if custom else "Expert settings")
 
     @Slot()
@@ -165,8 +165,10 @@ class TrainingPanel(parts.Panel):
         self._cancel.setVisible(training or stopping)
         self._cancel.setEnabled(training)
         self._cancel.setText("Cancelling…" if stopping else "Cancel")
-        for part in (*self._buttons.values(), self._expert):
-            part.setEnabled(not training and not stopping)
+        at_rest = not training and not stopping
+        for part in (*self._buttons.values(), self._remark, self._expert_toggle, self._hint):
+            part.setVisible(at_rest)  # the plot gets their room
+        self._expert.setVisible(at_rest and self._expert_toggle.isChecked())
         self._bar.setVisible(training)
         self._doing.setVisible(training)
         if training and not self._doing.text():
