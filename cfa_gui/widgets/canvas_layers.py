@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPainterPath, QPen, QPolygonF, QTransform
+from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen, QPolygonF, QTransform
 
 from cfa_gui import theme
 from cfa_gui.widgets.contour import contour_segments
+from cfa_gui.widgets.hatch import paint_hatch
 from cfa_gui.widgets.heat import heat_image, mask_image, thinned
 from cfa_gui.widgets.pyramid import Pyramid
 from cfa_gui.widgets.region_drawing import Point, RegionDrawing
@@ -206,14 +207,17 @@ def _stroke(painter: QPainter, path: QPainterPath, colour: QColor, width: float 
 
 def _paint_region(painter: QPainter, polygon: QPolygonF, *, ignored: bool) -> None:
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    hatch = QBrush(QColor(255, 255, 255, 90), Qt.BrushStyle.BDiagPattern)
     painter.setPen(QPen(_HALO, 3.5))
     painter.setBrush(QColor(10, 12, 16, 110) if ignored else Qt.BrushStyle.NoBrush)
     painter.drawPolygon(polygon)
+    if ignored:
+        shape = QPainterPath()
+        shape.addPolygon(polygon)
+        paint_hatch(painter, shape, QColor(255, 255, 255, 110), spacing=10, width=1)
     line = QPen(_LINE if ignored else QColor(theme.DARK.accent), 1.5)
     line.setStyle(Qt.PenStyle.DashLine if ignored else Qt.PenStyle.SolidLine)
     painter.setPen(line)
-    painter.setBrush(hatch if ignored else Qt.BrushStyle.NoBrush)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
     painter.drawPolygon(polygon)
 
 

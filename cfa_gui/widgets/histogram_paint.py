@@ -7,10 +7,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
-from PySide6.QtGui import QBrush, QFontMetricsF, QPainter, QPen, QPolygonF
+from PySide6.QtGui import QFontMetricsF, QPainter, QPainterPath, QPen, QPolygonF
 
 from cfa_gui import theme
 from cfa_gui.widgets.axes import Axes, Span, paint_x_axis, paint_y_grid, round_up, ticks
+from cfa_gui.widgets.hatch import paint_hatch
 
 UNLABELLED, GOOD, DEFECT = 0, 1, 2
 Line = Literal["threshold", "lower"]
@@ -134,7 +135,9 @@ def _paint_bar(painter: QPainter, box: QRectF, group: int) -> None:
         return
     painter.fillRect(box, colour)
     if group == DEFECT:
-        painter.fillRect(box, QBrush(theme.colour("panel", 0.75), Qt.BrushStyle.BDiagPattern))
+        shape = QPainterPath()
+        shape.addRect(box)
+        paint_hatch(painter, shape, theme.colour("panel", 0.6), spacing=7, width=1.4)
 
 
 def _paint_legend(painter: QPainter, axes: Axes, bars: Bars) -> None:

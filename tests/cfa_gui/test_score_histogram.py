@@ -77,7 +77,7 @@ def test_that_the_axis_stands_still_while_the_line_is_dragged(histogram: ScoreHi
     QTest.mouseMove(histogram, start + QPoint(2000, 0))
     value = histogram.threshold()
     assert value is not None
-    histogram.set_threshold(value)
+    histogram.set_threshold(value * 0.999)  # as it may come back, rounded
     assert histogram._span == span
     assert value == span.high
     QTest.mouseRelease(histogram, LEFT, pos=start + QPoint(2000, 0))
