@@ -16,8 +16,11 @@ if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.env
 
 from PySide6.QtCore import QCoreApplication, QEvent, QTimer
 from PySide6.QtWidgets import QApplication, QWidget
+from pytestqt.qtbot import QtBot
 
 from cfa_gui import theme
+from cfa_gui.widgets import colour_bar
+from cfa_gui.widgets.image_canvas import ImageCanvas
 
 hypothesis.settings.register_profile("window", deadline=None)  # pytest-timeout sees to it
 hypothesis.settings.load_profile("window")
@@ -60,6 +63,18 @@ def tokens(qapp: QApplication, request: pytest.FixtureRequest) -> Iterator[theme
     theme.apply(qapp, request.param)
     yield theme.current()
     theme.apply(qapp, "dark")
+
+
+@pytest.fixture
+def canvas(qtbot: QtBot) -> ImageCanvas:
+    """A canvas on the screen, 400 by 300 without its colour bar; colours from 0 to 2."""
+    canvas = ImageCanvas()
+    qtbot.addWidget(canvas)
+    canvas.resize(400 + colour_bar.WIDTH, 300)
+    canvas.set_range(0.0, 2.0)
+    canvas.show()
+    qtbot.waitExposed(canvas)
+    return canvas
 
 
 def _let_go(app: QApplication) -> None:
