@@ -107,7 +107,7 @@ class Backbone(nn.Module):
             side = 2 * max(self.strides)
             self.channels: tuple[int, ...] = tuple(m.shape[1] for m in self(torch.zeros(1, side, side, 3).byte()))
 
-    def train(self, mode: bool = True) -> "Backbone":  # noqa: ARG002, FBT001, FBT002  nn.Module's signature
+    def train(self, mode: bool = True) -> "Backbone":  # noqa: ARG002  nn.Module's signature
         """Stay in `eval()`: the backbone is frozen."""
         return super().train(mode=False)
 
@@ -191,7 +191,7 @@ def build_backbone(name: str, weights: Path | None = None) -> Backbone:
         network = _create(spec, pretrained=True, pretrained_cfg_overlay=overlay)
     except (RuntimeError, KeyError, AttributeError, TypeError, ValueError, IndexError) as error:
         raise WeightsError(
-            f"The weights {'' if weights is None else f'in {weights} '}do not fit the backbone {name!r}: they are of another network. "
+            f"{weights or 'What the hub holds'} does not fit the backbone {name!r}: it is of another network. "
             f"Name a file that timm or torchvision saved for {spec.timm_name.split('.')[0]}."
         ) from error
     return Backbone(name, network, spec)
@@ -214,8 +214,8 @@ def restore_backbone(name: str, state: Mapping[str, Tensor]) -> Backbone:
     return backbone
 
 
-def _create(spec: BackboneSpec, **options: object) -> nn.Module:
-    """timm's feature network, cut behind the last stage that is used."""
+def _create(spec: BackboneSpec, **options: Any) -> nn.Module:
+    """Timm's feature network, cut behind the last stage that is used."""
     out_indices = spec.out_indices
     network = timm.create_model(spec.timm_name, features_only=True, out_indices=out_indices, **options)
     blocks = getattr(network, "blocks", None)
@@ -238,8 +238,8 @@ def _hub_weights(name: str, spec: BackboneSpec) -> dict[str, Tensor]:
             cached = huggingface_hub.hf_hub_download(repository, _HUB_FILE)
     except (OSError, huggingface_hub.errors.HfHubHTTPError) as error:
         raise WeightsError(
-            f"The weights of {name!r} are not on this machine and could not be downloaded. Connect to the network once, "
-            f"or name a file with --weights: a state dict of {spec.timm_name}, as timm or torchvision saves it. "
+            f"The weights of {name!r} are not on this machine and could not be downloaded. Connect to the network "
+            f"once, or name a file with --weights: a state dict of {spec.timm_name}, as timm or torchvision saves it. "
             f"The backbone {EMBEDDED!r} needs neither."
         ) from error
     return _read_weights(Path(cached))

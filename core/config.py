@@ -21,7 +21,7 @@ class Resizing(StrEnum):
     SQUARE = "R"
     """The paper's R: squashed to image_size x image_size."""
     CROP = "R+C"
-    """The paper's R+C: short side to image_size, then the central crop_size x crop_size; the border is not inspected."""
+    """The paper's R+C: short side to image_size, then the central crop_size x crop_size; the border is left out."""
 
 
 class Bank(StrEnum):
@@ -109,7 +109,8 @@ class Method:
         descriptor_ratio: gamma_d, the descriptor has D / gamma_d channels.
         neighbours: K, nearest centres that attract and that the score looks at.
         hard_negatives: J, the next nearest centres, that repel.
-        initial_radius: r before training.
+        initial_radius: r before training. At the reference scale 0.65 lies just inside the untrained nearest distance,
+            so that both terms of the loss act from the start; the published 1e-5 needs about 650 steps to get there.
         alpha: Balance between L_att and L_rep (equation 2).
         nu: Both terms are divided by it.
         ema_beta: beta of Algorithm 1; the paper does not give it.
@@ -123,12 +124,12 @@ class Method:
     descriptor_ratio: int = 1
     neighbours: int = 3
     hard_negatives: int = 3
-    initial_radius: float = 1e-5
+    initial_radius: float = 0.65
     alpha: float = 0.1
     nu: float = 1e-3
     ema_beta: float = 0.1
     feature_scale: FeatureScale = FeatureScale.REFERENCE
-    score: Score = Score.CERTAINTY
+    score: Score = Score.NEAREST
     smoothing: float = 4.0
 
     def __post_init__(self) -> None:
@@ -196,15 +197,18 @@ class Config:
             ConfigError: A value is outside its range.
             TypeError: There is no setting of that name.
         """
-        parts: dict[str, dict[str, object]] = {"": {}, "preprocessing": {}, "method": {}, "training": {}}
+        parts: dict[str, dict[str, Any]] = {"": {}, "preprocessing": {}, "method": {}, "training": {}}
         for name, value in changes.items():
             if value is not None:
                 parts[self._part_of(name)][name] = value
         own = parts.pop("")
         groups = {group: dataclasses.replace(getattr(self, group), **part) for group, part in parts.items()}
         changed: Self = dataclasses.replace(self, **own, **groups)
-        only_seed = dataclasses.replace(changed, training=dataclasses.replace(changed.training, seed=self.training.seed))
-        return self if changed == self else changed if only_seed == self else dataclasses.replace(changed, preset="custom")
+        return changed if changed._but_seed() == self._but_seed() else dataclasses.replace(changed, preset="custom")
+
+    def _but_seed(self) -> Self:
+        """The same settings with seed 0: another seed does not make a preset a custom one."""
+        return dataclasses.replace(self, training=dataclasses.replace(self.training, seed=0))
 
     def _part_of(self, name: str) -> str:
         if name == "backbone":
@@ -251,17 +255,21 @@ class Config:
 PRESETS: dict[str, Config] = {
     "fast": Config(preset="fast", method=Method(bank_ratio=8)),
     "standard": Config(preset="standard"),
-    "thorough": Config(
-        preset="thorough", preprocessing=Preprocessing(image_size=320), method=Method(bank_ratio=2)
-    ),
+    "thorough": Config(preset="thorough", preprocessing=Preprocessing(image_size=320), method=Method(bank_ratio=2)),
     "paper": Config(
         preset="paper",
         preprocessing=Preprocessing(resizing=Resizing.CROP),
-        method=Method(bank=Bank.MEAN, bank_ratio=1, feature_scale=FeatureScale.PUBLISHED),
+        method=Method(
+            bank=Bank.MEAN,
+            bank_ratio=1,
+            feature_scale=FeatureScale.PUBLISHED,
+            score=Score.CERTAINTY,
+            initial_radius=1e-5,
+        ),
         training=Training(epochs=30, holdout=0.0),
     ),
 }
-"""fast, standard and thorough are ours; paper is the published configuration (with the embedded backbone unless named)."""
+"""fast, standard and thorough are ours; paper is the published configuration, on the embedded backbone unless named."""
 
 
 def preset(name: str) -> Config:

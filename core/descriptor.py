@@ -48,7 +48,7 @@ class Descriptor(nn.Module):
     def project(self, pyramid: Sequence[Tensor]) -> Tensor:
         """The part of phi that depends on the image, (b, D', h, w)."""
         grid = pyramid[0].shape[-2:]
-        levels = self.weight[:, :-2].split(self.channels, dim=1)
+        levels = torch.split(self.weight[:, :-2], list(self.channels), dim=1)
         phi: Tensor | None = None
         for weight, level in zip(levels, pyramid, strict=True):
             part = functional.conv2d(level, weight[:, :, None, None])  # (b, D', h / 2^i, w / 2^i)

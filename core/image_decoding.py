@@ -138,7 +138,7 @@ def _all_bits(image: Image.Image, file: BinaryIO) -> NDArray[Any]:
 
 def _decode_with_opencv(file: BinaryIO) -> NDArray[Any] | None:
     """(H, W), (H, W, 3) RGB or (H, W, 4) RGBA in the file's number type; None where OpenCV cannot."""
-    from core.opencv import cv2  # noqa: PLC0415  slow to import, and seldom needed
+    from core.opencv import cv2
 
     file.seek(0)
     try:

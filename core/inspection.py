@@ -13,8 +13,8 @@ from core.config import Config
 from core.dataset import Sample
 from core.device import choose_device, out_of_memory
 from core.errors import DatasetError, ImageError
-from core.model import CfaModel
 from core.images import read_image
+from core.model import CfaModel
 from core.placement import Placement, apply, inspected_pixels, place, valid_cells
 from core.progress import CancelToken, Phase, Progress, Report, silent
 from core.scoring import anomaly_map, image_score, patch_scores
@@ -120,7 +120,7 @@ class Inspector:
             DeviceError: Too little memory.
             ImageError: The array is not an image.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:  # noqa: PLR2004
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
             raise ImageError(f"An image is (H, W, 3) uint8 RGB; this array is {image.shape} {image.dtype}.")
         config, network = self.trained.config, self._network
         place_of = geometry((image.shape[0], image.shape[1]), config, network.stride, network.cell)
@@ -136,7 +136,7 @@ class Inspector:
         )
         score = image_score(values, place_of.inspected)
         values.flags.writeable = False
-        name = Sample(Path("image"), "image") if sample is None else sample
+        name = sample or Sample(Path("image"), "image", None, "", None)
         return Inspection(name, score, values, place_of.placement)
 
     def inspect_many(

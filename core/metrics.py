@@ -239,7 +239,7 @@ class PixelMetrics:
 
     def _shares_of_regions(self, defective: NDArray[np.bool_]) -> Floats:
         """1 / (pixels of its region) for each defective pixel, in reading order."""
-        from core.opencv import cv2  # noqa: PLC0415  keeps OpenCV out of the way of the first paint
+        from core.opencv import cv2
 
         regions, labels = cv2.connectedComponents(defective.view(np.uint8), connectivity=8)
         own = labels[defective]

@@ -78,7 +78,7 @@ class CfaModel(nn.Module):
             return [m * scale for m, scale in zip(pooled, self.level_scale, strict=True)]
 
     def describe(self, pyramid: Sequence[Tensor]) -> Tensor:
-        """phi of every patch, one row each.
+        """Phi of every patch, one row each.
 
         Returns:
             (b, h, w, D').
@@ -98,4 +98,4 @@ class CfaModel(nn.Module):
         """
         phi = self.describe(self.pyramid(images))
         distances, _ = nearest_centres(phi.flatten(0, 2), self.bank, count)
-        return distances.unflatten(0, phi.shape[:3])
+        return distances.view(*phi.shape[:3], count)

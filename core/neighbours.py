@@ -83,5 +83,5 @@ def distances_to_nearest(queries: Tensor, bank: Tensor, count: int) -> Tensor:
         (n, count) squared distances, ascending.
     """
     distances, rows = nearest_centres(queries.detach(), bank, count)
-    result: Tensor = _DistancesToCentres.apply(queries, bank, distances, rows)  # type: ignore[no-untyped-call]
+    result: Tensor = _DistancesToCentres.apply(queries, bank, distances, rows)
     return result

@@ -70,7 +70,7 @@ class Placement:
         Raises:
             ValueError: The map has another shape.
         """
-        from core.opencv import cv2  # noqa: PLC0415  slow to import; the window shows before it
+        from core.opencv import cv2
 
         top, left, height, width = self.crop
         if values.shape != (height, width):
@@ -151,7 +151,7 @@ def apply(image: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]:
     Raises:
         ValueError: The image has another shape.
     """
-    from core.opencv import cv2  # noqa: PLC0415  slow to import; the window shows before it
+    from core.opencv import cv2
 
     if image.shape != (*placement.source, 3):
         raise ValueError(f"the image is {image.shape}, the placement is for {(*placement.source, 3)}")

@@ -65,7 +65,8 @@ class Progress:
 class Report(Protocol):
     """Receives progress. Returns quickly and never raises."""
 
-    def __call__(self, progress: Progress, /) -> None: ...
+    def __call__(self, progress: Progress, /) -> None:
+        """Take note of one report."""
 
 
 def silent(progress: Progress, /) -> None:

@@ -3,8 +3,9 @@
 Nothing but the image and the model enters a score: no scaling over a test set, no best epoch.
 """
 
+from typing import Any
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -59,25 +60,21 @@ def anomaly_map(
     values = _spread(grid if whole else np.where(valid, grid, np.float32(0)), cell, (height, width), sigma)
     if not whole:
         weights = _spread(valid.astype(np.float32), cell, (height, width), sigma)
-        values = np.divide(values, weights, out=np.zeros_like(values), where=weights > 1e-6)  # noqa: PLR2004
+        values = np.divide(values, weights, out=np.zeros_like(values), where=weights > 1e-6)
     return values if inspected.all() else np.where(inspected, values, np.float32(0))
 
 
 def _spread(grid: NDArray[np.float32], cell: int, shape: tuple[int, int], sigma: float) -> NDArray[np.float32]:
     """Upsample by `cell`, cut to `shape`, smooth."""
     rows, columns = grid.shape
-    large = cv2.resize(grid, (columns * cell, rows * cell), interpolation=cv2.INTER_LINEAR)[: shape[0], : shape[1]]
+    size = (columns * cell, rows * cell)
+    large: NDArray[Any] = np.asarray(cv2.resize(grid, size, interpolation=cv2.INTER_LINEAR))[: shape[0], : shape[1]]
     if sigma > 0:
         taps = 2 * int(4.0 * sigma + 0.5) + 1
-        large = cv2.GaussianBlur(large, (taps, taps), sigma, sigma, borderType=cv2.BORDER_REFLECT)
+        large = np.asarray(cv2.GaussianBlur(large, (taps, taps), sigma, borderType=cv2.BORDER_REFLECT))
     return np.ascontiguousarray(large, dtype=np.float32)
 
 
 def image_score(values: NDArray[np.float32], inspected: NDArray[np.bool_]) -> float:
     """The image's anomaly score: the maximum of its map over what is inspected."""
     return float(values.max() if inspected.all() else values[inspected].max(initial=0.0))
-
-
-def untiled_patches(grid: Tensor) -> Tensor:
-    """(b, D', h, w) -> (b * h * w, D'), one row a patch, image by image and row by row."""
-    return torch.flatten(grid.permute(0, 2, 3, 1), 0, 2)

@@ -136,25 +136,23 @@ def split(good: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample]
 def _fill(
     cache: FeatureCache, network: CfaModel, samples: Sequence[Sample], run: _Run
 ) -> tuple[list[Tensor], list[Skipped]]:
-    """One pass through the backbone. Returns the (h, w) mask of the valid patches of each image, and what was skipped."""
+    """One pass through the backbone; the (h, w) mask of valid patches of each image, and what was skipped."""
     masks: list[Tensor] = []
     skipped: list[Skipped] = []
     for done, sample in enumerate(samples):
         run.cancel.check()
         try:
             image = read_image(sample.path)
+            place_of = geometry((image.shape[0], image.shape[1]), run.config, network.stride, network.cell)
         except ImageError as error:
             skipped.append(Skipped(sample.name, str(error)))
         else:
-            place_of = geometry((image.shape[0], image.shape[1]), run.config, network.stride, network.cell)
             canvas = torch.from_numpy(apply(image, place_of.placement))[None].to(run.device)
             cache.append(network.pyramid(canvas))
             masks.append(torch.from_numpy(place_of.valid).to(run.device))
         run.report(Progress(Phase.FEATURES, done + 1, len(samples)))
     if not masks:
-        raise DatasetError(
-            f"None of the {len(samples)} training images can be read. The first: {skipped[0].message}"
-        )
+        raise DatasetError(f"None of the {len(samples)} training images can be read. The first: {skipped[0].message}")
     return masks, skipped
 
 
@@ -246,9 +244,7 @@ def _build_bank(network: CfaModel, features: _Features, run: _Run) -> None:
 def _optimise(network: CfaModel, features: _Features, generator: torch.Generator, run: _Run) -> list[StepRecord]:
     settings, method = run.config.training, run.config.method
     trained = [*network.descriptor.parameters(), network.radius]
-    optimiser = torch.optim.AdamW(
-        trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, amsgrad=True
-    )
+    optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, amsgrad=True)
     steps = -(-len(features) // settings.batch_size)
     recorder = _Recorder()
     for epoch in range(settings.epochs):
