@@ -83,8 +83,11 @@ class FeatureCache:
             for level in pyramid:
                 self._file.write(level.detach().cpu().contiguous().numpy().tobytes())
         except OSError as error:
+            where = (
+                "" if tempfile.tempdir is None else f" {tempfile.tempdir}"
+            )  # gettempdir() fails where the disk is full
             raise OutputError(
-                f"The temporary folder {tempfile.gettempdir()} cannot take the features ({error.strerror}). "
+                f"The temporary folder{where} cannot take the features ({error.strerror}). "
                 "Free some space there, or use fewer images or a smaller image size."
             ) from error
         return offset
