@@ -1,17 +1,17 @@
 """One self-contained model file: safetensors (no pickle) with versioned JSON in its header.
 
-The file carries the truncated backbone, so it needs neither a network nor a weights package. A digest of the whole content
-is checked before anything is scored with it.
+The file carries the truncated backbone, so it needs neither a network nor a weights package. A digest of every byte is
+checked before anything is scored with it.
 """
 
 import hashlib
 import json
 import math
+import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor
 from core.atomic_file import write_bytes
 from core.backbone import restore_backbone
 from core.config import Config
-from core.errors import ConfigError, ModelFileError, ThresholdError
+from core.errors import CfaError, ModelFileError
 from core.model import CfaModel
 from core.threshold import Threshold
 from core.trained_model import Calibration, TrainedModel, TrainingSummary
@@ -28,9 +28,18 @@ from core.version import VERSION
 
 FORMAT_VERSION = 1
 SUFFIX = ".cfa"
-_MAX_BYTES = 2 * 1024**3
-_MAX_HEADER = 16 * 1024**2
 _KEY = "cfa"
+_LENGTH_BYTES = 8
+"""A safetensors file is the header's length (little endian), the header (JSON), and the tensors."""
+_MAX_HEADER = 100_000_000
+"""What safetensors itself allows."""
+_NO_DIGEST = "0" * 64
+_BEFORE_DIGEST = rb"\"digest\": \""
+"""As the digest's key stands in the header: the settings are JSON in a string of JSON. A quotation mark within a string
+of theirs (a file's name) has three backslashes or more, so nothing else looks like this."""
+_MISFITS = (CfaError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
+"""What content of the wrong shape raises while a model is built from it."""
+_REMEDY = "Open a copy that is whole, or train the model again."
 
 
 def save_model(trained: TrainedModel, path: Path) -> None:
@@ -38,6 +47,7 @@ def save_model(trained: TrainedModel, path: Path) -> None:
 
     Raises:
         OutputError: The place cannot be written.
+        ModelFileError: A figure of the training is not finite; such a model would not work.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in trained.network.state_dict().items()}
     threshold = trained.threshold
@@ -49,10 +59,19 @@ def save_model(trained: TrainedModel, path: Path) -> None:
         "calibration": {"names": list(trained.calibration.names), "scores": list(trained.calibration.scores)},
         "summary": trained.summary.to_json(),
         "created": trained.created,
+        "digest": _NO_DIGEST,
     }
-    content["digest"] = _digest(content, tensors)
-    text = json.dumps(content, ensure_ascii=True, allow_nan=False, sort_keys=True)
-    write_bytes(path, safetensors.torch.save(tensors, metadata={_KEY: text}))
+    try:
+        text = json.dumps(content, allow_nan=False, sort_keys=True)
+    except ValueError as error:
+        raise ModelFileError(
+            "The training went astray: a figure of it is not finite. Nothing was saved. "
+            "Look for odd images among the good ones, or use another backbone."
+        ) from error
+    data = bytearray(safetensors.torch.save(tensors, metadata={_KEY: text}))
+    place = _place_of_digest(data)
+    data[place] = _digest(data, place).encode()
+    write_bytes(path, data)
 
 
 def load_model(path: Path) -> TrainedModel:
@@ -65,26 +84,14 @@ def load_model(path: Path) -> TrainedModel:
         ModelFileError: It is missing, damaged, of a newer version, or no model file.
     """
     path = Path(path)
-    data = _read(path)
-    content = _content(data, path)
-    version = content.get("format_version")
-    if not isinstance(version, int) or version < 1:
-        raise _damaged(path, "its version is missing")
-    if version > FORMAT_VERSION:
-        raise ModelFileError(
-            f"{path} was written by a newer program (format {version}; this one reads up to {FORMAT_VERSION}). "
-            "Install the newer version to open it."
-        )
+    content, data = _read(path)
+    if content.get("digest") != _digest(data, _place_of_digest(data)):
+        _refuse(path, "it is damaged (its digest does not match)")
     try:
-        tensors = safetensors.torch.load(data)
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise _damaged(path, "its tensors cannot be read") from error
-    if content.get("digest") != _digest({k: v for k, v in content.items() if k != "digest"}, tensors):
-        raise _damaged(path, "its digest does not match its content")
-    try:
-        return _build(content, tensors)
-    except (ConfigError, ThresholdError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise _damaged(path, f"its content does not fit together ({error})") from error
+        return _build(content, safetensors.torch.load(data))
+    except (safetensors.SafetensorError, *_MISFITS) as error:
+        why = f": {error}" if isinstance(error, CfaError) else ""
+        raise ModelFileError(f"{path} cannot be used: its parts do not fit together{why}. {_REMEDY}") from error
 
 
 def _build(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TrainedModel:
@@ -96,64 +103,93 @@ def _build(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
     network = CfaModel(
         backbone, descriptor_ratio=config.method.descriptor_ratio, initial_radius=config.method.initial_radius
     )
-    network.bank = torch.empty_like(tensors["bank"])
+    bank = tensors["bank"]
+    centres, width = bank.shape
+    _require_fit(width == network.bank.shape[1] and centres >= config.method.neighbours)
+    network.bank = torch.empty_like(bank)
+    _require_fit(all(tensors[name].dtype == mine.dtype for name, mine in network.state_dict().items()))
     network.load_state_dict(dict(tensors), strict=True)
     network.requires_grad_(requires_grad=False)
-    calibration = content["calibration"]
+    names, scores = content["calibration"]["names"], content["calibration"]["scores"]
+    _require_fit(len(names) == len(scores))
     threshold = content["threshold"]
     return TrainedModel(
         config=config,
         network=network.eval(),
-        calibration=Calibration(
-            tuple(str(name) for name in calibration["names"]), tuple(float(s) for s in calibration["scores"])
-        ),
+        calibration=Calibration(tuple(map(str, names)), tuple(map(float, scores))),
         threshold=None if threshold is None else Threshold.from_json(threshold),
         summary=TrainingSummary.from_json(content["summary"]),
         created=str(content["created"]),
     )
 
 
-def _read(path: Path) -> bytes:
+def _require_fit(ok: bool) -> None:
+    if not ok:
+        raise ValueError("parts of different shapes")
+
+
+def _read(path: Path) -> tuple[dict[str, Any], bytes]:
+    """The JSON in the header, of a version that is known, and the whole file."""
     try:
-        size = path.stat().st_size
-        if path.is_dir():
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
             raise ModelFileError(f"{path} is a folder. Name a model file ({SUFFIX}).")
-        if size > _MAX_BYTES:
-            raise ModelFileError(f"{path} is too large for a model file ({size / 1024**3:.1f} GiB).")
-        return path.read_bytes()
+        if not stat.S_ISREG(status.st_mode):
+            raise ModelFileError(f"{path} is not an ordinary file. Name a model file ({SUFFIX}).")
+        with path.open("rb") as file:
+            start = file.read(_LENGTH_BYTES)
+            length = int.from_bytes(start, "little")
+            if len(start) < _LENGTH_BYTES or not 0 < length <= min(_MAX_HEADER, status.st_size - _LENGTH_BYTES):
+                _refuse(path, "it is no model file, or cut short")
+            content = _content(file.read(length), path)  # before the rest: an arbitrary file may be huge
+            file.seek(0)
+            return content, file.read()
     except FileNotFoundError as error:
         raise ModelFileError(f"There is no model file {path}. Check the name, or train a model first.") from error
     except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
+        raise ModelFileError(
+            f"{path} cannot be read: {error.strerror or error}. Check the drive and your rights."
+        ) from error
 
 
-def _content(data: bytes, path: Path) -> dict[str, Any]:
-    """The JSON in the header, before any tensor is touched."""
-    length = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or not 2 <= length <= min(_MAX_HEADER, len(data) - 8):  # noqa: PLR2004  the length's own size
-        raise _damaged(path, "it is no model file, or cut short")
+def _content(header: bytes, path: Path) -> dict[str, Any]:
     try:
-        header = json.loads(data[8 : 8 + length])
-        content = json.loads(header["__metadata__"][_KEY])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _damaged(path, "it is no model file, or its header is broken") from error
-    if not isinstance(content, dict):
-        raise _damaged(path, "its header is broken")
+        text = json.loads(header)["__metadata__"][_KEY]
+        content = json.loads(text, parse_constant=_not_finite, parse_float=_finite)
+    except (ValueError, LookupError, TypeError, RecursionError):
+        _refuse(path, "it is no model file, or its header is damaged")
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if type(version) is not int or version < 1:
+        _refuse(path, "its version is missing")
+    if version > FORMAT_VERSION:
+        raise ModelFileError(
+            f"{path} was written by a newer program (format {version}; this one reads up to {FORMAT_VERSION}). "
+            "Install the newer version to open it."
+        )
     return cast("dict[str, Any]", content)
 
 
-def _damaged(path: Path, why: str) -> ModelFileError:
-    return ModelFileError(f"{path} cannot be used: {why}. Open a copy that is whole, or train the model again.")
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _not_finite(text)
 
 
-def _digest(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over the settings and every tensor's name, type, shape and bytes."""
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        if math.prod(tensor.shape):
-            digest.update(memoryview(np.ascontiguousarray(tensor.numpy())).cast("B"))
-        else:
-            digest.update(b"empty")
+def _not_finite(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not finite")
+
+
+def _refuse(path: Path, why: str) -> NoReturn:
+    raise ModelFileError(f"{path} cannot be used: {why}. {_REMEDY}")
+
+
+def _place_of_digest(data: bytes | bytearray) -> slice:
+    start = data.find(_BEFORE_DIGEST) + len(_BEFORE_DIGEST)
+    return slice(start, start + len(_NO_DIGEST))
+
+
+def _digest(data: bytes | bytearray, place: slice) -> str:
+    """SHA-256 of the whole file, the digits of the digest itself taken as zeros."""
+    digest = hashlib.sha256(data[: place.start])
+    digest.update(_NO_DIGEST.encode())
+    digest.update(memoryview(data)[place.stop :])
     return digest.hexdigest()
