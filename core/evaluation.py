@@ -1,18 +1,21 @@
 """Measure a trained model on labelled images. Nothing here changes the model."""
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core import metrics
 from core.dataset import Label, Sample
-from core.errors import DatasetError
+from core.errors import DatasetError, ImageError
 from core.images import read_mask
-from core.inspection import Failure, Inspector
+from core.inspection import Failure, Inspection, Inspector
+from core.placement import inspected_pixels
 from core.progress import CancelToken, Report, silent
+from core.trained_model import Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,9 @@ class Evaluation:
         miss_rate: Share of the defects that are not.
         good: Images labelled good (count).
         defects: Images labelled defect (count).
-        masks: Defects with a ground-truth mask (count).
+        masks: Defects whose ground-truth mask was used (count).
         failed: Images that could not be read (count).
+        skipped: Those images, and masks that could not be used, by name and with the reason.
     """
 
     image_auroc: float | None
@@ -54,6 +58,7 @@ class Evaluation:
     defects: int
     masks: int
     failed: int
+    skipped: tuple[Skipped, ...]
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary."""
@@ -65,12 +70,17 @@ def evaluate(
 ) -> Evaluation:
     """Inspect labelled images and compare.
 
-    Pixel figures are taken at the resolution of the network's input, as in the paper; an image with a defect but without
-    a mask, or with an empty one, takes part in the image figures only.
+    Pixel figures are taken at the resolution of the network's input, as in the paper. A defect without a mask that can
+    be used takes part in the image figures only; pixels that the model's regions leave out take part in nothing.
+
+    Args:
+        inspector: The model.
+        samples: Images; those without a label are passed over.
+        report: Told of progress.
+        cancel: Checked before each image.
 
     Raises:
-        DatasetError: No image carries a label.
-        ImageError: A mask cannot be read.
+        DatasetError: No image carries a label, or none that does can be read.
         CancelledByUser: The token was set.
     """
     labelled = [sample for sample in samples if sample.label is not None]
@@ -78,54 +88,89 @@ def evaluate(
         raise DatasetError(
             "No image here is labelled. Use a data set in MVTec AD layout: test/good and test/<kind of defect>."
         )
-    pixels = metrics.PixelMetrics()
-    scores: list[float] = []
-    defect: list[bool] = []
-    masks = failed = 0
+    tally = _Tally()
     for result in inspector.inspect_many(labelled, report=report, cancel=cancel):
         if isinstance(result, Failure):
-            failed += 1
-            continue
+            tally.failed += 1
+            tally.skipped.append(Skipped(result.sample.name, result.message))
+        else:
+            tally.add(result, inspector)
+    if not tally.scores:
+        reason = tally.skipped[0].message
+        raise DatasetError(f"None of the {len(labelled)} labelled images can be read. The first: {reason}")
+    return tally.figures(inspector)
+
+
+@dataclass(slots=True, eq=False)
+class _Tally:
+    """What is gathered image by image."""
+
+    pixels: metrics.PixelMetrics = field(default_factory=metrics.PixelMetrics)
+    scores: list[float] = field(default_factory=list)
+    defect: list[bool] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    masks: int = 0
+    failed: int = 0
+
+    def add(self, result: Inspection, inspector: Inspector) -> None:
+        is_defect = result.sample.label is Label.DEFECT
+        self.scores.append(result.score)
+        self.defect.append(is_defect)
+        mask = self._mask(result) if is_defect else np.zeros(result.anomaly_map.shape, dtype=np.bool_)
+        if mask is None:
+            return
+        inspected = inspected_pixels(result.placement, inspector.trained.config.preprocessing.regions)
+        if is_defect and not (mask & inspected).any():
+            return
+        self.pixels.add(np.where(inspected, result.anomaly_map, np.float32(np.nan)), mask)
+        self.masks += is_defect
+
+    def _mask(self, result: Inspection) -> NDArray[np.bool_] | None:
+        """The ground truth on the map's pixels; None where there is none that can be used."""
         sample = result.sample
-        scores.append(result.score)
-        defect.append(sample.label is Label.DEFECT)
-        if sample.label is Label.GOOD:
-            pixels.add(result.anomaly_map, np.zeros(result.anomaly_map.shape, dtype=np.bool_))
-        elif sample.mask is not None:
-            mask = result.placement.mask_to_crop(read_mask(sample.mask))
-            if mask.any():
-                pixels.add(result.anomaly_map, mask)
-                masks += 1
-    return _figures(inspector, np.asarray(scores), np.asarray(defect, dtype=np.bool_), pixels, masks, failed)
+        if sample.mask is None:
+            return None
+        try:
+            mask = read_mask(sample.mask)
+        except ImageError as error:
+            self.skipped.append(Skipped(f"the mask of {sample.name}", str(error)))
+            return None
+        if mask.shape != result.placement.source:
+            (height, width), (own_height, own_width) = result.placement.source, mask.shape
+            reason = f"It is {own_width} × {own_height} pixels, the image is {width} × {height}. Draw it on the image."
+            self.skipped.append(Skipped(f"the mask of {sample.name}", reason))
+            return None
+        return result.placement.mask_to_crop(mask)
+
+    def figures(self, inspector: Inspector) -> Evaluation:
+        scores, defect = np.asarray(self.scores, dtype=np.float64), np.asarray(self.defect, dtype=np.bool_)
+        threshold = inspector.trained.threshold
+        at = None if threshold is None else metrics.confusion(scores, defect, threshold.value)
+        both = bool(defect.any()) and not bool(defect.all())
+        return Evaluation(
+            image_auroc=metrics.image_auroc(scores, defect) if both else None,
+            average_precision=metrics.average_precision(scores, defect) if both else None,
+            f1_max=metrics.f1_max(scores, defect)[0] if both else None,
+            pixel_auroc=_defined(self.pixels.auroc),
+            pixel_average_precision=_defined(self.pixels.average_precision),
+            aupro=_defined(self.pixels.aupro),
+            threshold=None if threshold is None else threshold.value,
+            precision=at.precision if at else None,
+            recall=at.recall if at else None,
+            f1=at.f1 if at else None,
+            false_alarm_rate=at.false_alarm_rate if at else None,
+            miss_rate=at.miss_rate if at else None,
+            good=int((~defect).sum()),
+            defects=int(defect.sum()),
+            masks=self.masks,
+            failed=self.failed,
+            skipped=tuple(self.skipped),
+        )
 
 
-def _figures(
-    inspector: Inspector,
-    scores: "np.ndarray[tuple[int], np.dtype[np.float64]]",
-    defect: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
-    pixels: metrics.PixelMetrics,
-    masks: int,
-    failed: int,
-) -> Evaluation:
-    both = bool(defect.any()) and not bool(defect.all())
-    threshold = inspector.trained.threshold
-    at = None if threshold is None or not len(scores) else metrics.confusion(scores, defect, threshold.value)
-    has_pixels = masks > 0
-    return Evaluation(
-        image_auroc=metrics.image_auroc(scores, defect) if both else None,
-        average_precision=metrics.average_precision(scores, defect) if both else None,
-        f1_max=metrics.f1_max(scores, defect)[0] if both else None,
-        pixel_auroc=pixels.auroc() if has_pixels else None,
-        pixel_average_precision=pixels.average_precision() if has_pixels else None,
-        aupro=pixels.aupro() if has_pixels else None,
-        threshold=None if threshold is None else threshold.value,
-        precision=at.precision if at else None,
-        recall=at.recall if at else None,
-        f1=at.f1 if at else None,
-        false_alarm_rate=at.false_alarm_rate if at else None,
-        miss_rate=at.miss_rate if at else None,
-        good=int((~defect).sum()),
-        defects=int(defect.sum()),
-        masks=masks,
-        failed=failed,
-    )
+def _defined(figure: Callable[[], float]) -> float | None:
+    """The figure over pixels, or None where no pixel is defective, or none is good."""
+    try:
+        return figure()
+    except DatasetError:
+        return None
