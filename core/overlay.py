@@ -7,6 +7,10 @@ from core.opencv import cv2
 
 RANGE_IN_THRESHOLDS = 2.0
 """The colour scale ends at this many thresholds, so that every picture of one model is read alike."""
+_BAND = 512
+"""Rows blended at a time, so that a picture of 100 megapixels needs no gigabytes."""
+_LEAST = 1e-30
+"""Thresholds up to this are 0 to a float32 division."""
 _CONTOUR = (0, 229, 255)
 _HALO = (16, 16, 16)
 
@@ -16,25 +20,36 @@ def overlay(
 ) -> NDArray[np.uint8]:
     """Blend the heat map over the picture and draw the contour at the threshold.
 
-    Heat is transparent up to half the threshold and reaches `opacity` at the threshold.
+    Heat is transparent up to half the threshold and reaches `opacity` at the threshold. Where nothing was inspected,
+    the picture stays as it is.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         source_map: (H, W) float32, the picture's anomaly map; NaN where not inspected.
-        threshold: In units of the map; above 0.
+        threshold: In units of the map; at 0 or below, all heat is at its hottest.
         opacity: Of the hottest parts, 0..1.
 
     Returns:
         (H, W, 3) uint8 RGB.
     """
-    values = np.nan_to_num(source_map, nan=0.0)
-    top = max(threshold, np.finfo(np.float32).tiny)
-    share = np.clip(values / (RANGE_IN_THRESHOLDS * top), 0.0, 1.0)
-    colours = cv2.applyColorMap((share * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-    alpha = (opacity * np.clip(2.0 * values / top - 1.0, 0.0, 1.0))[..., None]
-    blended = np.ascontiguousarray((image * (1.0 - alpha) + colours * alpha).astype(np.uint8))
-    contours, _ = cv2.findContours((values > threshold).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    blended = np.empty_like(image)
+    for top in range(0, len(image), _BAND):
+        rows = slice(top, top + _BAND)
+        blended[rows] = _blend(image[rows], source_map[rows], threshold, opacity)
+    above = (source_map > threshold).astype(np.uint8)  # NaN is not
+    contours, _ = cv2.findContours(above, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     width = max(2, round(max(image.shape[:2]) / 400))
     cv2.drawContours(blended, contours, -1, _HALO, 2 * width)
     cv2.drawContours(blended, contours, -1, _CONTOUR, width)
-    return np.asarray(blended, dtype=np.uint8)
+    return blended
+
+
+def _blend(
+    image: NDArray[np.uint8], source_map: NDArray[np.float32], threshold: float, opacity: float
+) -> NDArray[np.uint8]:
+    in_thresholds = source_map / np.float32(threshold) if threshold > _LEAST else np.full_like(source_map, np.inf)
+    heat = np.where(np.isnan(source_map), np.float32(0), np.clip(in_thresholds, 0, RANGE_IN_THRESHOLDS))
+    shade = (heat * (255 / RANGE_IN_THRESHOLDS)).astype(np.uint8)
+    colours = cv2.applyColorMap(shade, cv2.COLORMAP_INFERNO)[..., ::-1]
+    alpha = np.float32(opacity) * np.clip(2 * heat - 1, 0, 1)[..., None]
+    return np.asarray(np.rint(image * (1 - alpha) + colours * alpha), dtype=np.uint8)
