@@ -105,7 +105,7 @@ class Threshold:
             case FalseAlarmRate(rate, images):
                 text = (
                     f"Set from {_count(images, 'held-out good image')}: "
-                    f"the chance that the next good part is flagged is at most {_percent(rate, digits=3)}."
+                    f"the chance that the next good part is flagged is at most {percent(rate)}."
                 )
             case BestF1(images, f1):
                 text = f"Set where F1 is highest on {_count(images, 'labelled image')}: F1 is {f1:.3f}."
@@ -182,6 +182,15 @@ def images_needed(rate: float) -> int:
     return max(1, math.ceil(1 / _exactly(rate) - 1))
 
 
+def percent(rate: float, digits: int = 3) -> str:
+    """A rate as a percentage ("4.77 %"): without exponent, to so many significant digits, rounded up.
+
+    Rounded up, a promised false-alarm rate stays a promise kept.
+    """
+    text = f"{Context(prec=digits, rounding=ROUND_CEILING).multiply(Decimal(str(float(rate))), Decimal(100)):f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
+
+
 def false_alarm_threshold(good_scores: ArrayLike, rate: float) -> Threshold:
     """The threshold that flags at most a share `rate` of good parts, from good images alone.
 
@@ -206,7 +215,7 @@ def false_alarm_threshold(good_scores: ArrayLike, rate: float) -> Threshold:
     if rank > n:
         raise ThresholdError(
             f"{_count(n, 'held-out good image')} can promise a false-alarm rate of "
-            f"{_percent(smallest_rate(n), digits=2)} at best; {_percent(rate, digits=3)} needs "
+            f"{percent(smallest_rate(n), digits=2)} at best; {percent(rate)} needs "
             f"{images_needed(rate):,}. Hold out more images or ask for a higher rate."
         )
     return Threshold(float(scores[rank - 1]), FalseAlarmRate(float(rate), n))
@@ -280,9 +289,3 @@ def _require(ok: bool, sentence: str) -> None:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _percent(rate: float, digits: int) -> str:
-    """As a percentage without exponent, to so many significant digits, rounded up so that it stays a promise kept."""
-    text = f"{Context(prec=digits, rounding=ROUND_CEILING).multiply(Decimal(str(float(rate))), Decimal(100)):f}"
-    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
