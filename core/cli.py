@@ -1,10 +1,13 @@
 """The `cfa` command: train, inspect, evaluate, set the threshold, look at a model, make sample parts.
 
-Exit status: 0 fine, 1 failed or cancelled, 2 wrong use. Results go to standard output, progress and messages to standard
-error; with --json standard output is one JSON object.
+Exit status: 0 fine, 1 failed or cancelled, 2 wrong use. Results go to standard output, progress and messages to
+standard error; with --json standard output is one JSON object.
 """
 
+import math
+import re
 import sys
+import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,13 +15,16 @@ from typing import Annotated
 import typer
 
 from core import cli_output as out
-from core.config import Bank, Config, preset
+from core.config import Bank, preset
+from core.errors import ConfigError
 from core.version import VERSION
 
 app = typer.Typer(
     name="cfa",
     help="Visual inspection from good parts only (CFA).",
     no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -33,46 +39,75 @@ class Preset(StrEnum):
     PAPER = "paper"
 
 
+def _device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise typer.BadParameter(f"{name!r} is none of auto, cpu, cuda and cuda:N.")
+    return name
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-ModelPath = Annotated[Path, typer.Argument(metavar="part.cfa", help="A model file.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.", callback=_device)]
+ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file (part.cfa).")]
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:  # noqa: FBT002
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
         out.line(f"cfa {VERSION}")
         raise typer.Exit
 
 
-@app.command()
+@app.command(short_help="Train a model on good images.")
 def train(
     good: Annotated[
         Path, typer.Argument(metavar="GOOD", help="A folder of good images, or a data set in MVTec AD layout.")
     ],
     *,
-    output: Annotated[Path, typer.Option("--out", help="The model file to write.")],
-    test: Annotated[Path | None, typer.Option(help="Labelled images to measure the model on.")] = None,
-    preset_name: Annotated[Preset, typer.Option("--preset", help="Where the settings start from.")] = Preset.STANDARD,
-    backbone: Annotated[
-        str | None, typer.Option(help="lite0, resnet18, wide_resnet50_2, vgg19_bn, efficientnet_b5, or a timm model.")
+    output: Annotated[Path, typer.Option("--out", metavar="FILE", help="The model file to write.")],
+    test: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Labelled images to measure the model on, never to train on.")
     ] = None,
-    weights: Annotated[Path | None, typer.Option(help="The backbone's weights: a state dict.")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Pixels: square root of the network input's area.")] = None,
-    bank: Annotated[Bank | None, typer.Option(help="How the memory bank is modelled.")] = None,
-    bank_ratio: Annotated[int | None, typer.Option(help="gamma_c: the bank holds one centre per so many patches.")] = None,
-    descriptor_ratio: Annotated[int | None, typer.Option(help="gamma_d: channels are divided by this.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
-    holdout: Annotated[float | None, typer.Option(help="Share of good images kept for calibration, 0 to 0.5.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None,
+    preset_name: Annotated[
+        Preset, typer.Option("--preset", metavar="NAME", help="fast, standard, thorough (ours), or paper.")
+    ] = Preset.STANDARD,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="lite0 (embedded), resnet18, wide_resnet50_2, vgg19_bn, efficientnet_b5 or a timm model.",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The backbone's weights, a state dict; else timm's hub is asked."),
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(metavar="N", help="Pixels; the square root of the area that the network sees.")
+    ] = None,
+    bank: Annotated[
+        Bank | None, typer.Option(metavar="NAME", help="mean, ema or global: how the memory bank is modelled.")
+    ] = None,
+    bank_ratio: Annotated[
+        int | None, typer.Option(metavar="N", help="The memory bank has one centre per N patches (gamma_c).")
+    ] = None,
+    descriptor_ratio: Annotated[
+        int | None, typer.Option(metavar="N", help="The descriptor has 1/N of the features' channels (gamma_d).")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over the training images.")] = None,
+    holdout: Annotated[
+        float | None,
+        typer.Option(metavar="F", help="Share of the good images, 0 to 0.5, that only sets the threshold."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="The same seed gives the same model.")] = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Train a model on good images and write it to one file."""
-    from core import cli_work
+    """Train a model on good images and write it to one file.
 
+    Settings that are not given are the preset's.
+    """
     with out.outcome(as_json=as_json):
-        config: Config = preset(preset_name).with_changes(
+        config = preset(preset_name).with_changes(
             backbone=backbone,
             image_size=image_size,
             bank=bank,
@@ -82,101 +117,138 @@ def train(
             holdout=holdout,
             seed=seed,
         )
+        from core import cli_work
+
         cli_work.train(good, output, test, config, weights=weights, device=device, as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="Give images a score and a verdict.")
 def inspect(
     model: ModelPath,
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images and folders of images.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Images and folders of images.")],
     *,
-    csv: Annotated[Path | None, typer.Option(help="Write path, score, threshold, verdict, message.")] = None,
-    maps: Annotated[Path | None, typer.Option(help="Folder for the anomaly maps, float32 TIFF.")] = None,
-    overlays: Annotated[Path | None, typer.Option(help="Folder for pictures with the heat map over them.")] = None,
-    threshold: Annotated[float | None, typer.Option(help="Use this threshold instead of the model's.")] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write path, score, threshold, verdict and message of each image."),
+    ] = None,
+    maps: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the anomaly maps there, as float32 TIFF.")
+    ] = None,
+    overlays: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the pictures with the heat map over them there, as PNG.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(metavar="X", help="Use this threshold instead of the model's.")
+    ] = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Inspect images: a score and a verdict for each."""
-    from core import cli_work
+    """Give images a score and a verdict.
 
+    Prints what is flagged, the worst first; --csv and --json tell of every image. Of a data set in MVTec AD layout the
+    test images are inspected.
+    """
     with out.outcome(as_json=as_json):
-        targets = cli_work.Targets(csv=csv, maps=maps, overlays=overlays)
-        cli_work.inspect(model, paths, targets, threshold=threshold, device=device, as_json=as_json)
+        _require_finite("--threshold", threshold)
+        from core import cli_inspect
+
+        targets = cli_inspect.Targets(csv=csv, maps=maps, overlays=overlays)
+        cli_inspect.inspect(model, paths, targets, threshold=threshold, device=device, as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="Measure a model on labelled images.")
 def evaluate(
     model: ModelPath,
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A data set in MVTec AD layout.")],
+    dataset: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATASET", help="A data set in MVTec AD layout, or a folder with `good` beside kinds of defects."
+        ),
+    ],
     *,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Measure a model on labelled images."""
-    from core import cli_work
-
+    """Measure a model on labelled images. The model stays as it is."""
     with out.outcome(as_json=as_json):
+        from core import cli_work
+
         cli_work.evaluate(model, dataset, device=device, as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="Set a model's threshold.")
 def threshold(
     model: ModelPath,
     *,
-    false_alarms: Annotated[float | None, typer.Option(help="Highest share of good parts that may be flagged.")] = None,
-    f1: Annotated[Path | None, typer.Option(metavar="DATASET", help="Labelled images to find the best F1 on.")] = None,
-    value: Annotated[float | None, typer.Option(help="This very score.")] = None,
+    false_alarms: Annotated[
+        float | None,
+        typer.Option(metavar="E", help="From the held-out good images: at most this share of good parts is flagged."),
+    ] = None,
+    f1: Annotated[
+        Path | None, typer.Option(metavar="DATASET", help="From labelled images: where F1 is highest on them.")
+    ] = None,
+    value: Annotated[
+        float | None, typer.Option(metavar="X", help="By hand: parts that score above X are flagged.")
+    ] = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Set the model's threshold; no training is needed. Name exactly one of the three ways."""
-    from core import cli_work
+    """Set a model's threshold; no training is needed.
 
+    Name exactly one of --false-alarms, --f1 and --value.
+    """
     with out.outcome(as_json=as_json):
         if sum(option is not None for option in (false_alarms, f1, value)) != 1:
-            raise typer.BadParameter("Name exactly one of --false-alarms, --f1 and --value.")
+            raise ConfigError("Name exactly one of --false-alarms, --f1 and --value.")
         if false_alarms is not None and not 0 < false_alarms < 1:
-            raise typer.BadParameter("--false-alarms is a share above 0 and below 1 (0.01 means 1 %).")
-        cli_work.set_threshold(
-            model, false_alarms=false_alarms, f1=f1, value=value, device=device, as_json=as_json
-        )
+            raise ConfigError(f"--false-alarms is {false_alarms}; it is a share above 0 and below 1 (0.01 is 1 %).")
+        _require_finite("--value", value)
+        from core import cli_work
+
+        cli_work.set_threshold(model, false_alarms=false_alarms, f1=f1, value=value, device=device, as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="Say what a model file holds.")
 def info(model: ModelPath, *, as_json: Json = False) -> None:
-    """Say what a model file holds: settings, threshold, calibration, training."""
-    from core import cli_work
-
+    """Say what a model file holds: settings, training, calibration, threshold."""
     with out.outcome(as_json=as_json):
+        from core import cli_work
+
         cli_work.info(model, as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="Draw sample parts to try the program with.")
 def samples(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to make them.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; a new or empty folder.")],
     *,
-    seed: Annotated[int, typer.Option(help="Of the drawing.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed draws the same parts.", min=0)] = 0,
     as_json: Json = False,
 ) -> None:
-    """Draw sample parts, good and defective, in MVTec AD layout, to try the program with."""
-    from core import cli_work
-
+    """Draw sample parts to try the program with, good and defective, in MVTec AD layout."""
     with out.outcome(as_json=as_json):
+        from core import cli_work
+
         cli_work.make_samples(folder, seed, as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="Draw sample parts, train on the good ones, print what is flagged.")
 def demo(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where parts and model go.")] = Path("cfa-demo"),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where parts, model and results go.")] = Path(
+        "cfa-demo"
+    ),
     *,
     device: Device = "auto",
 ) -> None:
-    """The main job in one go: draw sample parts, train on the good ones, print what is flagged."""
-    from core import cli_work
-
+    """The main job in one go: draw sample parts, train on the good ones, inspect the others, print what is flagged."""
     with out.outcome(as_json=False):
+        from core import cli_work
+
         cli_work.demo(folder, device=device)
+
+
+def _require_finite(option: str, value: float | None) -> None:
+    if value is not None and not math.isfinite(value):
+        raise ConfigError(f"{option} is {value}; it must be a finite number.")
 
 
 def main() -> None:
@@ -184,7 +256,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # names on disk may hold what the terminal's encoding cannot show
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    app()
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # of libraries, to their developers
+    app(prog_name="cfa")
 
 
 if __name__ == "__main__":

@@ -2,61 +2,65 @@
 
 import contextlib
 import json
+import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
-from rich.table import Table
 
-from core.errors import CancelledByUser, CfaError, ConfigError
+from core.errors import CancelledByUser, CfaError, ConfigError, OutputError
 from core.progress import Phase, Progress
 
 FAILED = 1
 WRONG_USE = 2
-_stderr = Console(stderr=True, highlight=False, soft_wrap=True)
-_stdout = Console(highlight=False, soft_wrap=True)
+_stderr = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
 def line(text: str = "") -> None:
     """One line of result on standard output."""
-    _stdout.print(text, markup=False)
+    _write(printable(text) + "\n")
 
 
 def note(text: str) -> None:
     """One line for the person at the terminal, on standard error."""
-    _stderr.print(text, markup=False)
+    _stderr.print(printable(text), markup=False)
 
 
-def table(rows: Sequence[tuple[str, str]], title: str | None = None) -> None:
-    """Names and values in two columns on standard output."""
-    grid = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
+def table(rows: Sequence[tuple[str, str]]) -> None:
+    """Names and values in two columns on standard output; long values are folded on a terminal only."""
+    indent = max(len(name) for name, _ in rows) + 2
+    room = shutil.get_terminal_size().columns - indent if sys.stdout.isatty() else 0
     for name, value in rows:
-        grid.add_row(_plain(name), _plain(value))
-    _stdout.print(grid, markup=False)
-
-
-def _plain(text: str) -> str:
-    """Without markup, and with control characters made visible: a file name must not steer the terminal."""
-    from rich.markup import escape
-
-    return escape(printable(text))
-
-
-def printable(text: str) -> str:
-    """Control characters as escapes, so that a file name cannot steer the terminal or break a line."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        text = printable(value)
+        folded = textwrap.wrap(text, room, break_on_hyphens=False) if 0 < room < len(text) else [text]
+        for row, part in enumerate(folded):
+            _write(f"{'' if row else name:<{indent}}{part}\n")
 
 
 def json_object(content: dict[str, Any]) -> None:
-    """One JSON object on standard output."""
-    sys.stdout.write(json.dumps(content, allow_nan=False) + "\n")
-    sys.stdout.flush()
+    """One JSON object on standard output, strict: no NaN, no half of a surrogate pair."""
+    _write(json.dumps(_strict(content), allow_nan=False) + "\n")
+
+
+def printable(text: str) -> str:
+    """Control characters as escapes, so that a file's name cannot steer the terminal or break a line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def encodable(text: str) -> str:
+    """What UTF-8 cannot hold (a file's name that is no text) as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun: 1 image, 1,200 images."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 @contextlib.contextmanager
@@ -64,19 +68,52 @@ def outcome(*, as_json: bool) -> Iterator[None]:
     """Turn what a user can cause into one sentence and an exit status; a bug keeps its traceback."""
     try:
         yield
-    except ConfigError as error:
-        _fail(str(error), WRONG_USE, as_json=as_json)
     except CfaError as error:
-        _fail(str(error), FAILED, as_json=as_json)
+        _end(str(error), WRONG_USE if isinstance(error, ConfigError) else FAILED, as_json=as_json)
     except (KeyboardInterrupt, CancelledByUser):
-        _fail("Cancelled. Nothing was left half-written.", FAILED, as_json=as_json)
+        _end("Cancelled. Nothing was left half-written.", FAILED, as_json=as_json)
 
 
-def _fail(sentence: str, status: int, *, as_json: bool) -> None:
+def _end(sentence: str, status: int, *, as_json: bool) -> NoReturn:
     if as_json:
-        json_object({"error": sentence})
-    note(f"cfa: {printable(sentence)}")
+        with contextlib.suppress(OutputError):  # standard output itself may be what fails
+            json_object({"error": sentence})
+    fail(sentence, status)
+
+
+def fail(sentence: str, status: int = FAILED) -> NoReturn:
+    """Say it on standard error and end with that exit status."""
+    note(f"cfa: {sentence}")
     raise typer.Exit(status) from None
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has had enough: `cfa inspect ... | head -1`
+        _drop_stdout()
+        raise typer.Exit(FAILED) from None
+    except OSError as error:
+        _drop_stdout()
+        raise OutputError(f"The results cannot be printed: {error.strerror or error}.") from error
+
+
+def _drop_stdout() -> None:
+    """What is still in the buffer must not fail again when the program ends."""
+    with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123  a device, no path
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+def _strict(value: Any) -> Any:
+    match value:
+        case str():
+            return encodable(value)
+        case dict():
+            return {_strict(key): _strict(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_strict(inner) for inner in value]
+    return value
 
 
 class ProgressBars:
@@ -113,5 +150,4 @@ class ProgressBars:
             self._tasks[progress.phase] = task
         step = progress.step
         detail = "" if step is None else f"loss {step.loss:.1f}, r² {step.radius_squared:.3f}"
-        done: float = progress.done if progress.done == progress.total else int(progress.done)
-        self._bars.update(task, completed=done, total=progress.total, detail=detail)
+        self._bars.update(task, completed=progress.done, total=progress.total, detail=detail)

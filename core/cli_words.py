@@ -1,0 +1,173 @@
+"""What the command line says of a model and of its evaluation, as plain data and in words."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from core import cli_output as out
+from core.backbone import BACKBONES, EMBEDDED
+from core.config import PRESETS, Bank, Config, FeatureScale, Resizing
+from core.evaluation import Evaluation
+from core.threshold import Threshold, percent, smallest_rate
+from core.trained_model import Skipped, TrainedModel
+
+MOST_LISTED = 20
+"""Of images that could not be read, no more are named on a terminal; `--json` names all."""
+
+_ORIGINS = {
+    "paper": "the paper's settings, as published",
+    "ours": "our settings, not the paper's",
+    "custom": "settings of your own",
+}
+_FIGURES = {
+    "image_auroc": "Image AUROC",
+    "average_precision": "Image average precision",
+    "f1_max": "Image F1, best threshold",
+    "pixel_auroc": "Pixel AUROC",
+    "pixel_average_precision": "Pixel average precision",
+    "aupro": "AUPRO (to FPR 0.3)",
+    "threshold": "Threshold of the model",
+    "precision": "  Precision",
+    "recall": "  Recall",
+    "f1": "  F1",
+    "false_alarm_rate": "  False-alarm rate",
+    "miss_rate": "  Miss rate",
+}
+
+
+def model_json(trained: TrainedModel, path: Path) -> dict[str, Any]:
+    """All that a model file holds but its weights."""
+    scores = trained.calibration.scores
+    line = trained.threshold
+    return {
+        "model": str(path),
+        "created": trained.created,
+        "preset": {
+            "name": trained.config.preset,
+            "origin": origin(trained.config),
+            "in_words": f"{whose(trained.config)}: {in_words(trained.config)}",
+        },
+        "config": trained.config.to_json(),
+        "threshold": None if line is None else line.to_json() | {"in_words": line.sentence()},
+        "calibration": {
+            "images": len(scores),
+            "scores": list(scores),
+            "smallest_false_alarm_rate": smallest_rate(len(scores)) if scores else None,
+        },
+        "summary": trained.summary.to_json(),
+    }
+
+
+def origin(config: Config) -> str:
+    """Whose settings these are: "paper" (whatever the backbone and the seed), "ours" or "custom"."""
+    if _settings(config) == _settings(PRESETS["paper"]):
+        return "paper"
+    return "ours" if config.preset in PRESETS else "custom"
+
+
+def _settings(config: Config) -> Config:
+    return dataclasses.replace(config, preset="", backbone="", training=dataclasses.replace(config.training, seed=0))
+
+
+def whose(config: Config) -> str:
+    """The origin in words."""
+    said = _ORIGINS[origin(config)]
+    if origin(config) == "paper" and config.backbone not in (set(BACKBONES) - {EMBEDDED}):
+        said += f", but for the backbone: {config.backbone} is none of the paper's"
+    return said
+
+
+def in_words(config: Config) -> str:
+    """The settings in one line."""
+    method, training = config.method, config.training
+    held_out = f"{percent(training.holdout)} of the good images held out" if training.holdout else "no image held out"
+    return (
+        f"{_picture(config)}; {_bank(config)}; {_scale(config)}; K = {method.neighbours}, "
+        f"J = {method.hard_negatives}; {out.count(training.epochs, 'epoch')} in batches of {training.batch_size}; "
+        f"{held_out}"
+    )
+
+
+def _picture(config: Config) -> str:
+    pre = config.preprocessing
+    match pre.resizing:
+        case Resizing.WHOLE:
+            return f"whole picture, area of {pre.image_size} × {pre.image_size} pixels"
+        case Resizing.SQUARE:
+            return f"whole picture squashed to {pre.image_size} × {pre.image_size} pixels (R)"
+        case Resizing.CROP:
+            return f"short side {pre.image_size} pixels, then the central {pre.crop_size} × {pre.crop_size} (R+C)"
+
+
+def _bank(config: Config) -> str:
+    ratio = config.method.bank_ratio
+    what = {
+        Bank.MEAN: "mean of each position over all images",
+        Bank.EMA: "moving average of each position over the images",
+        Bank.GLOBAL: "clusters over all positions of all images",
+    }[config.method.bank]
+    return f"memory bank: {what}, one centre per {'patch' if ratio == 1 else f'{ratio} patches'}"
+
+
+def _scale(config: Config) -> str:
+    reference = config.method.feature_scale is FeatureScale.REFERENCE
+    return "features brought to one scale" if reference else "features scaled as published"
+
+
+def print_model(trained: TrainedModel, path: Path) -> None:
+    """The same on standard output."""
+    config, summary = trained.config, trained.summary
+    training, scores = config.training, trained.calibration.scores
+    rows = [
+        ("Model", str(path)),
+        ("Created", trained.created),
+        ("Preset", f"{config.preset} ({whose(config)})"),
+        ("Settings", in_words(config)),
+        ("Backbone", config.backbone),
+        ("Memory bank", f"{out.count(summary.bank_size, 'centre')} of {out.count(summary.channels, 'channel')}"),
+        ("Trained on", f"{out.count(summary.images, 'image')}, seed {training.seed}"),
+        ("Training took", f"{summary.seconds:.1f} s on {summary.device}"),
+        *_loss_rows(trained),
+        ("Held out", out.count(len(scores), "good image") if scores else "none"),
+        ("Threshold", _threshold(trained.threshold, path)),
+    ]
+    if scores:
+        rows.append(("Can promise", f"a false-alarm rate of {percent(smallest_rate(len(scores)))} at best"))
+    rows += _skipped_rows(summary.skipped)
+    rows += [("Note", text) for text in summary.notes]
+    out.table(rows)
+
+
+def _loss_rows(trained: TrainedModel) -> Iterator[tuple[str, str]]:
+    history = trained.summary.history
+    if history:
+        first, last = history[0], history[-1]
+        yield "Loss", f"{first.loss:.4g} at first, {last.loss:.4g} at last"
+        yield "Radius²", f"{last.radius_squared:.3g} (mean nearest distance² {last.nearest_squared:.3g})"
+        yield (
+            "Repulsion",
+            f"active on {100 * max(record.repulsion_active for record in history):.1f} % of the terms at most",
+        )
+
+
+def _threshold(line: Threshold | None, path: Path) -> str:
+    if line is None:
+        return f"none yet. Set one: cfa threshold {path} --f1 DATASET, or --value X"
+    return f"{line.value:.6g}. {line.sentence()}"
+
+
+def _skipped_rows(skipped: Sequence[Skipped]) -> list[tuple[str, str]]:
+    rows = [("Skipped", f"{skip.name}: {skip.message}") for skip in skipped[:MOST_LISTED]]
+    if len(skipped) > MOST_LISTED:
+        rows.append(("Skipped", f"and {len(skipped) - MOST_LISTED:,} more"))
+    return rows
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """An evaluation on standard output."""
+    content = evaluation.to_json()
+    rows = [(title, "-" if content[key] is None else f"{content[key]:.4f}") for key, title in _FIGURES.items()]
+    rows.append(("Images", f"{evaluation.good} good, {evaluation.defects} defect, {evaluation.masks} with a mask"))
+    rows += _skipped_rows(evaluation.skipped)
+    out.table(rows)
