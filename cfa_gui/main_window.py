@@ -131,7 +131,9 @@ class MainWindow(QMainWindow):
 
     @Slot(object)
     def _on_notice(self, notice: "Notice") -> None:
-        self._toasts[self.pages.currentWidget()].show_message(notice.text, notice.level, notice.details, notice.action)
+        area = self._toasts.get(self.pages.currentIndex())
+        if area is not None:
+            area.show_message(notice.text, notice.level, notice.details, notice.action)
 
     def tell(self, text: str, level: "Level" = "error", details: str | None = None) -> None:
         """Show a message, if there is a place for it yet."""

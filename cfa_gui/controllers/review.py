@@ -25,6 +25,34 @@ class ReviewController(QObject):
         self._images = images
         self._threshold = threshold
         self._notices = notices
+        self._last_row = -1
+        images.rows_changed.connect(self._on_rows)
+        session.current_changed.connect(self._on_current)
+
+    @Slot()
+    def _on_current(self) -> None:
+        row = self._row()
+        if row >= 0:
+            self._last_row = row
+
+    @Slot()
+    def _on_rows(self) -> None:
+        """What is not in the list is not selected either: no label must go to an image that nobody sees.
+
+        Where the current image left the list, the one that took its row comes next.
+        """
+        session = self._session
+        order = self._images.order
+        if session.current < 0 and not session.selection:
+            return
+        visible = set(order.tolist())
+        shown = tuple(place for place in session.selection if place in visible)
+        current = session.current if session.current in visible else (shown[0] if shown else -1)
+        if current < 0 and order.size:
+            current = self._images.place_of(min(max(self._last_row, 0), order.size - 1))
+            shown = (current,)
+        session.select(shown, current)
+        self._on_current()
 
     def label(self, group: Group) -> None:
         """Say what the selected images are."""

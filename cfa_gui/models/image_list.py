@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt, QTimer, Signal, Slot
 
 from cfa_gui.models.review import Group, Mark, Query
+from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Collection, Session
 from cfa_gui.models.thumbnails import ThumbnailCache
 from core.dataset import Sample
@@ -20,6 +21,7 @@ _WORD = {
     Mark.DEFECT: "flagged",
     Mark.FAILED: "could not be inspected",
 }
+_RESULTS_MS = 250
 _LABEL_WORD = {Group.GOOD: "labelled good", Group.DEFECT: "labelled defect"}
 
 
@@ -67,6 +69,32 @@ class ImageListModel(QAbstractListModel):
         self._prefix = 0
         self._counted = 0
 
+        self._later = QTimer(self, singleShot=True, interval=_RESULTS_MS)
+        self._later.timeout.connect(self.refresh)
+        for signal in (
+            session.shown_changed,
+            session.samples_changed,
+            session.images_changed,
+            session.labels_changed,
+            session.threshold_changed,
+        ):
+            signal.connect(self.refresh)
+        session.results_added.connect(self._on_results)
+        session.state_changed.connect(self._on_state)
+
+    @Slot()
+    def _on_results(self) -> None:
+        """Sort again now and then, not for every result."""
+        if not self._later.isActive():
+            self._later.start()
+
+    @Slot()
+    def _on_state(self) -> None:
+        """The last results are in: no more waiting."""
+        if self._session.state is RunState.IDLE and self._later.isActive():
+            self._later.stop()
+            self.refresh()
+
     @property
     def query(self) -> Query:
         """What is shown of the images under review."""
@@ -83,6 +111,7 @@ class ImageListModel(QAbstractListModel):
             self._query = query
             self.refresh()
 
+    @Slot()
     def refresh(self) -> None:
         """Ask the session which images there are and in which order; resets only where that changed."""
         samples, order = self._wanted()

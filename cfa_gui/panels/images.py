@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QSize, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QAbstractItemView, QButtonGroup, QComboBox, QLineEdit, QListView, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QButtonGroup, QComboBox, QLineEdit, QListView, QToolButton, QWidget
 
 from cfa_gui import theme
 from cfa_gui.models.image_list import ImageListModel
@@ -61,8 +61,6 @@ class ImagesPanel(parts.Panel):
         layout.addLayout(parts.row(self._filter, self._sort, stretch_last=True, gap=4))
         layout.addWidget(self._view, 1)
         layout.addWidget(self._count)
-        self._later = QTimer(self, singleShot=True, interval=250)
-        self._later.timeout.connect(self._images.refresh)
         self._connect()
         self._on_shown()
         self._on_rows()
@@ -78,6 +76,8 @@ class ImagesPanel(parts.Panel):
         self._search = QLineEdit(placeholderText="Search by name", clearButtonEnabled=True)
         self._search.setAccessibleName("Search by name")
         self._search.setToolTip("Show only images whose name contains this text.")
+        for clear in self._search.findChildren(QToolButton):
+            clear.setAccessibleName("Clear the search")
         self._list_button = parts.tool_button(
             "List", "Show the images as a list.", "format-list-bulleted", checkable=True
         )
@@ -129,12 +129,7 @@ class ImagesPanel(parts.Panel):
         self._images.marks_changed.connect(self.redraw)
         session = self._session
         session.shown_changed.connect(self._on_shown)
-        session.shown_changed.connect(self._images.refresh)
-        session.samples_changed.connect(self._images.refresh)
-        session.images_changed.connect(self._images.refresh)
-        session.labels_changed.connect(self._images.refresh)
-        session.threshold_changed.connect(self._images.refresh)
-        session.results_added.connect(self._on_results)
+        session.results_added.connect(self.redraw)
         session.current_changed.connect(self._follow)
         session.selection_changed.connect(self._follow)
         theme.notifier().changed.connect(self.redraw)
@@ -183,12 +178,6 @@ class ImagesPanel(parts.Panel):
         """Paint what is visible."""
         self._view.viewport().update()
         self._tell_count()
-
-    @Slot()
-    def _on_results(self) -> None:
-        self.redraw()
-        if not self._later.isActive():
-            self._later.start()
 
     @Slot(int)
     def _on_page_clicked(self, number: int) -> None:

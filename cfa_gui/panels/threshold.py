@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QGridLayout, QHBoxLayou
 
 from cfa_gui import theme
 from cfa_gui.models.review import Group, Show
+from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Collection, Session
 from cfa_gui.panels import parts
 from cfa_gui.widgets.curve_plot import CurvePlot
@@ -51,6 +52,7 @@ class ThresholdPanel(parts.Panel):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
+        self._low, self._high = 0.0, 1.0
         self._build_charts()
         self._build_controls()
         self._build_numbers()
@@ -180,6 +182,9 @@ class ThresholdPanel(parts.Panel):
     @Slot()
     def _on_state(self) -> None:
         session = self._session
+        if session.state is RunState.IDLE and self._later.isActive():
+            self._later.stop()
+            self._redraw_scores()
         allowed = session.allowed()
         for part in (self._slider, self._reset, self._band):
             part.setEnabled(allowed.threshold)
@@ -211,9 +216,7 @@ class ThresholdPanel(parts.Panel):
         session = self._session
         review = session.review
         self._histogram.set_scores(review.scores, review.groups)
-        low, high = self._span()
-        self._slider.set_range(low, high)
-        self._lower.set_range(low, high)
+        self._fit_sliders()
         self._draw_curves()
         self._on_threshold()
         self._on_current()
@@ -233,6 +236,11 @@ class ThresholdPanel(parts.Panel):
         low, high = float(min(values)), float(max(values))
         room = max((high - low) * 0.05, abs(high) * 0.02, 1e-6)
         return low - room, high + room
+
+    def _fit_sliders(self) -> None:
+        self._low, self._high = self._span()
+        self._slider.set_range(self._low, self._high)
+        self._lower.set_range(self._low, self._high)
 
     def _draw_curves(self) -> None:
         review = self._session.review
@@ -267,6 +275,8 @@ class ThresholdPanel(parts.Panel):
         if threshold is not None and isinstance(threshold.policy, FalseAlarmRate) and not self._rate.hasFocus():
             self._rate.setValue(math.ceil(threshold.policy.rate * 1000) / 10)
         if value is not None:
+            if not self._low <= value <= self._high:
+                self._fit_sliders()
             self._slider.set_value(value)
             self._lower.set_value(lower if lower is not None else value)
         self._count(value)

@@ -1,0 +1,310 @@
+"""Panels: what they show of the session, and which intentions they emit. All on a real workbench with a fake engine."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QItemSelectionModel, Qt
+from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QLineEdit, QPushButton, QWidget
+from pytestqt.qtbot import QtBot
+
+from cfa_gui.models.review import Group, Show
+from cfa_gui.models.session import Collection
+from cfa_gui.panels.expert import FIELDS
+from cfa_gui.panels.image_delegate import caption_of
+from cfa_gui.panels.words import progress_text
+from cfa_gui.workbench import Workbench
+from core.config import Bank, Region, preset
+from core.dataset import Label, Sample
+from core.progress import Phase, Progress
+from cfa_gui.models.pace import Estimate
+from tests.cfa_gui.bench import Bench, working_bench
+from tests.cfa_gui.fake_engine import fake_model, manual, write_picture
+
+
+@pytest.fixture
+def bench(qtbot: QtBot, tmp_path: Path) -> Iterator[Bench]:
+    with working_bench(qtbot, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def work(bench: Bench, qtbot: QtBot) -> Workbench:
+    made = Workbench(bench.parts)
+    qtbot.addWidget(made)
+    made.resize(1280, 740)
+    made.show()
+    return made
+
+
+def texts(widget: QWidget) -> str:
+    """All that a panel says, in one string."""
+    labels = [label.text() for label in widget.findChildren(QLabel) if not label.isHidden()]
+    buttons = [button.text() for button in widget.findChildren(QAbstractButton) if not button.isHidden()]
+    return "\n".join(labels + buttons)
+
+
+def test_that_every_control_has_a_name_to_be_read_aloud(work: Workbench) -> None:
+    kinds = (QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit)
+    nameless = [
+        f"{type(control).__name__} {control.objectName()} in {type(control.parentWidget()).__name__}"
+        for kind in kinds
+        for control in work.findChildren(kind)
+        if not (control.accessibleName() or getattr(control, "text", str)() or control.objectName().startswith("qt_"))
+        and not isinstance(control.parentWidget(), QAbstractSpinBox | QComboBox)
+    ]
+    assert nameless == []
+
+
+# samples
+
+
+def test_that_the_samples_panel_counts_and_warns_in_sentences(bench: Bench, work: Workbench, tmp_path: Path) -> None:
+    for number in range(4):
+        write_picture(tmp_path / "few" / f"{number}.png", 10 + 60 * number)
+    write_picture(tmp_path / "few" / "wide.png", 40, (24, 64))
+    (tmp_path / "few" / "broken.png").write_bytes(b"nothing")
+    bench.parts.opening.open([tmp_path / "few"])
+    bench.until_idle()
+    bench.until(lambda: bench.session.samples is not None and not bench.session.samples.checking)
+    said = texts(work.samples)
+    assert "6 images" in said
+    assert "32 × 24 (4)" in said
+    assert "broken.png" in said
+    assert bench.session.samples is not None
+    assert len(bench.session.samples.findings) >= 2
+
+
+def test_that_a_warning_can_leave_its_images_out(bench: Bench, work: Workbench, tmp_path: Path) -> None:
+    for number in range(4):
+        write_picture(tmp_path / "few" / f"{number}.png", 10 + 60 * number)
+    (tmp_path / "few" / "broken.png").write_bytes(b"nothing")
+    bench.parts.opening.open([tmp_path / "few"])
+    bench.until_idle()
+    bench.until(lambda: bench.session.samples is not None and not bench.session.samples.checking)
+    leave = [b for b in work.samples.findChildren(QPushButton) if b.text().startswith("Leave 1 image")]
+    leave[0].click()
+    assert bench.session.samples is not None
+    assert [sample.path.name for sample in bench.session.samples.good] == ["0.png", "1.png", "2.png", "3.png"]
+
+
+def test_that_regions_are_listed_and_removed_one_by_one(bench: Bench, work: Workbench) -> None:
+    bench.open_parts()
+    bench.session.set_regions((Region(((0, 0), (1, 0), (1, 1))), Region(((0, 0), (0.5, 0), (0, 0.5)), ignored=True)))
+    assert "Region 1, 3 corners" in texts(work.samples)
+    assert "Ignored area 2, 3 corners" in texts(work.samples)
+    remove = [b for b in work.samples.findChildren(QAbstractButton) if b.accessibleName().startswith("Remove Region 1")]
+    remove[0].click()
+    assert [region.ignored for region in bench.session.config.preprocessing.regions] == [True]
+
+
+def test_that_a_region_drawn_on_the_canvas_reaches_the_settings(bench: Bench, work: Workbench) -> None:
+    bench.open_parts()
+    bench.until(lambda: work.canvas._path is not None)
+    work.draw(ignored=True)
+    work.canvas.canvas.region_drawn.emit([(0.1, 0.1), (0.9, 0.1), (0.5, 0.9)], True)
+    assert bench.session.config.preprocessing.regions[0].ignored
+
+
+# training
+
+
+def test_that_a_preset_fills_the_form_and_a_change_makes_it_custom(bench: Bench, work: Workbench) -> None:
+    work.training._buttons["thorough"].click()
+    assert bench.session.config == preset("thorough")
+    form = work.training._expert
+    form.changed.emit("bank", Bank.MEAN)
+    assert bench.session.config.preset == "custom"
+    assert bench.session.config.method.bank is Bank.MEAN
+    assert form._editors["bank"].currentText().endswith("(mean)")  # type: ignore[union-attr]
+    assert not any(button.isChecked() for button in work.training._buttons.values())
+
+
+def test_that_every_field_of_the_form_writes_what_it_reads(bench: Bench, work: Workbench) -> None:
+    form = work.training._expert
+    for field in FIELDS:
+        editor = form._editors[field.name]
+        if isinstance(editor, QComboBox):
+            editor.setCurrentIndex((editor.currentIndex() + 1) % editor.count())
+        else:
+            editor.stepUp()
+        shown = field.read(bench.session.config)
+        assert shown != field.read(preset("standard")), field.name
+    assert not bench.texts("error")
+
+
+def test_that_a_setting_out_of_reach_is_told_and_the_form_shows_what_is_in_force(bench: Bench, work: Workbench) -> None:
+    bench.parts.change_setting("resizing", "R+C")
+    bench.parts.change_setting("image_size", 2)
+    assert bench.texts("error")
+    assert work.training._expert._editors["image_size"].value() == 256  # type: ignore[union-attr]
+
+
+def test_that_the_training_panel_says_what_is_held_out_and_what_was_learned(bench: Bench, work: Workbench) -> None:
+    bench.open_parts()
+    assert "2 of the 12 good images are held out" in texts(work.training)
+    bench.train()
+    said = texts(work.training)
+    assert "What it learned" in said
+    assert "smallest false-alarm rate that can be promised is 3.2%" in said
+    assert "784" in said
+
+
+def test_that_progress_reads_as_a_line() -> None:
+    text = progress_text(Progress(Phase.FEATURES, 20, 60), Estimate(12.34, 41.0))
+    assert text == "Computing features · 20 of 60 images · 12.3 images/s · 0:41 left"
+    assert progress_text(Progress(Phase.TRAINING, 1.5, 30, "epochs"), Estimate()) == "Learning · 1.5 of 30 epochs"
+
+
+# images
+
+
+def test_that_the_list_selects_what_the_session_says_and_back(bench: Bench, work: Workbench) -> None:
+    bench.open_parts()
+    bench.train()
+    view = work.images.view
+    bench.parts.review.next()
+    assert view.currentIndex().row() == 1
+    view.selectionModel().select(
+        bench.parts.images.index(3), QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
+    )
+    order = bench.parts.images.order
+    assert set(bench.session.selection) == {int(order[1]), int(order[3])}
+
+
+def test_that_a_new_order_keeps_the_selection_on_its_images(bench: Bench, work: Workbench) -> None:
+    bench.open_parts()
+    bench.train()
+    chosen = bench.session.current
+    work.images._sort.setCurrentIndex(1)
+    assert bench.session.current == chosen
+    assert bench.parts.images.place_of(work.images.view.currentIndex().row()) == chosen
+
+
+def test_that_a_filter_never_leaves_a_selection_that_cannot_be_seen(bench: Bench, work: Workbench) -> None:
+    bench.open_parts()
+    bench.train()
+    bench.parts.threshold.move(10.0)
+    assert bench.session.review.scores[bench.session.current] > 10
+    work.images.choose_filter(Show.PASSED)
+    shown = {int(place) for place in bench.parts.images.order}
+    assert set(bench.session.selection) <= shown
+    bench.parts.review.good()
+    assert set(np.flatnonzero(bench.session.review.groups == Group.DEFECT)) == {4, 5, 6, 7}
+
+
+def test_that_a_cell_of_the_matrix_filters_the_list(bench: Bench, work: Workbench) -> None:
+    bench.open_parts()
+    bench.train()
+    bench.parts.threshold.move(16.0)
+    work.threshold._matrix.cell_clicked.emit("missed")
+    assert bench.parts.images.query.show is Show.MISSED
+    assert bench.parts.images.rowCount() == 1
+    work.threshold._matrix.cell_clicked.emit("")
+    assert bench.parts.images.rowCount() == 8
+
+
+def test_that_the_grid_and_the_list_show_the_same_images(bench: Bench, work: Workbench) -> None:
+    bench.open_parts()
+    for name in ("grid", "list"):
+        work.images.set_view(name)
+        work.images.view.grab()
+    bench.until(lambda: len(bench.parts.thumbnails) >= 5)
+
+
+@pytest.mark.parametrize(
+    ("mark", "group", "words"),
+    [
+        (3, 1, "false alarm"),
+        (1, 2, "missed defect"),
+        (2, 2, "missed defect"),
+        (3, 2, "labelled defect"),
+        (1, 1, "labelled good"),
+        (0, 0, "waiting"),
+        (3, 0, "not labelled"),
+        (4, 0, "could not be inspected"),
+        (None, None, ""),
+    ],
+)
+def test_that_a_row_says_in_words_where_verdict_and_label_disagree(
+    mark: int | None, group: int | None, words: str
+) -> None:
+    assert caption_of(mark, group)[0] == words
+
+
+# review and threshold
+
+
+def test_that_flagged_regions_are_listed_and_pointed_at(bench: Bench, work: Workbench) -> None:
+    bench.open_parts()
+    bench.train()
+    table = work.review._table
+    bench.until(lambda: table.rowCount() == 1)
+    with bench.qtbot.waitSignal(work.review.region_chosen) as chosen:
+        table.selectRow(0)
+    assert chosen.args[0] is not None
+    bench.parts.threshold.move(99.0)
+    bench.until(lambda: table.rowCount() == 0)
+    assert "No region is above the threshold" in texts(work.review)
+
+
+def test_that_slider_line_and_number_are_one_value(bench: Bench, work: Workbench) -> None:
+    bench.open_parts()
+    bench.train()
+    panel = work.threshold
+    for signal in (panel._histogram.threshold_moved, panel._slider.value_changed):
+        for value in (5.0, 12.5):
+            signal.emit(value)
+            assert bench.session.threshold is not None
+            assert bench.session.threshold.value == value
+            assert panel._histogram.threshold() == pytest.approx(value)
+            assert panel._slider.value() == pytest.approx(value)
+    assert "Set by hand" in texts(panel)
+
+
+def test_that_rates_and_curves_need_both_labels(bench: Bench, work: Workbench) -> None:
+    bench.open_parts()
+    bench.train()
+    assert work.threshold._best.isEnabled()
+    bench.session.select(tuple(range(8)), 0)
+    bench.parts.review.good()
+    assert not work.threshold._best.isEnabled()
+    bench.parts.review.unlabel()
+    assert not work.threshold._best.isEnabled()
+
+
+def test_that_moving_the_threshold_over_five_thousand_scores_takes_less_than_50_ms(
+    bench: Bench, work: Workbench, qapp: object
+) -> None:
+    session = bench.session
+    session.set_model(fake_model(threshold=manual(0.5)), None)
+    labels = (Label.GOOD, Label.DEFECT, None)
+    session.add_images(
+        tuple(Sample(Path(f"/p/{n}.png"), f"{n}.png", labels[n % 3], "", None) for n in range(5000))
+    )
+    session.review.scores = np.random.default_rng(0).random(5000)
+    session.images_changed.emit()
+    session.show(Collection.REVIEW)
+    work.images.choose_filter(Show.FLAGGED)
+    session.select((7,), 7)
+    times = []
+    for value in np.linspace(0.2, 0.8, 15):
+        start = time.perf_counter()
+        bench.parts.threshold.move(float(value))
+        bench.qtbot.wait(0)
+        times.append(time.perf_counter() - start)
+    assert sorted(times)[len(times) // 2] < 0.05
+
+
+def test_that_the_keyboard_reaches_every_panel(bench: Bench, work: Workbench) -> None:
+    bench.open_parts()
+    bench.train()
+    for panel in (work.images, work.canvas, work.review, work.threshold):
+        reachable = [
+            child
+            for child in panel.findChildren(QWidget)
+            if child.focusPolicy() & Qt.FocusPolicy.TabFocus and child.isVisible()
+        ]
+        assert reachable, type(panel).__name__
