@@ -7,7 +7,7 @@ import dataclasses
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Self, get_type_hints
 
 from core.errors import ConfigError
 
@@ -55,6 +55,25 @@ def _require(ok: bool, sentence: str) -> None:
         raise ConfigError(sentence)
 
 
+def _hold_to_types(settings: object) -> None:
+    """Refuse a setting of another type than it is declared with.
+
+    The text of a choice becomes the choice ("mean" is Bank.MEAN), and a whole number may stand for a float.
+    """
+    for name, declared in get_type_hints(type(settings)).items():
+        value = getattr(settings, name)
+        if declared is int:
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            _require(whole, f"The setting {name} is {value!r}; use a whole number.")
+        elif declared is float:
+            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            _require(number, f"The setting {name} is {value!r}; use a finite number.")
+            object.__setattr__(settings, name, float(value))
+        elif isinstance(declared, type) and issubclass(declared, StrEnum):
+            _require(value in set(declared), f"The setting {name} is {value!r}; use {', '.join(declared)}.")
+            object.__setattr__(settings, name, declared(value))
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """A polygon drawn on the image, in shares of its width and height (x, y in 0..1).
@@ -90,6 +109,7 @@ class Preprocessing:
     regions: tuple[Region, ...] = ()
 
     def __post_init__(self) -> None:
+        _hold_to_types(self)
         _require(32 <= self.image_size <= 2048, f"The image size is {self.image_size}; use 32 to 2048 pixels.")
         _require(32 <= self.crop_size <= 2048, f"The crop size is {self.crop_size}; use 32 to 2048 pixels.")
         if self.resizing is Resizing.CROP:
@@ -133,6 +153,7 @@ class Method:
     smoothing: float = 4.0
 
     def __post_init__(self) -> None:
+        _hold_to_types(self)
         _require(1 <= self.bank_ratio <= 64, f"The bank ratio is {self.bank_ratio}; use 1 to 64.")
         _require(1 <= self.descriptor_ratio <= 64, f"The descriptor ratio is {self.descriptor_ratio}; use 1 to 64.")
         _require(1 <= self.neighbours <= 32, f"The number of neighbours is {self.neighbours}; use 1 to 32.")
@@ -165,6 +186,7 @@ class Training:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        _hold_to_types(self)
         _require(0 <= self.epochs <= 1000, f"The number of epochs is {self.epochs}; use 0 to 1000.")
         _require(1 <= self.batch_size <= 256, f"The batch size is {self.batch_size}; use 1 to 256.")
         _require(self.learning_rate > 0, f"The learning rate is {self.learning_rate}; it must be above 0.")
@@ -231,21 +253,14 @@ class Config:
         """
         try:
             pre = dict(data["preprocessing"])
-            pre["resizing"] = Resizing(pre["resizing"])
             pre["regions"] = tuple(
                 Region(tuple((float(x), float(y)) for x, y in r["points"]), bool(r["ignored"])) for r in pre["regions"]
             )
-            method = dict(data["method"])
-            method |= {
-                "bank": Bank(method["bank"]),
-                "feature_scale": FeatureScale(method["feature_scale"]),
-                "score": Score(method["score"]),
-            }
             return cls(
                 preset=str(data["preset"]),
                 backbone=str(data["backbone"]),
                 preprocessing=Preprocessing(**pre),
-                method=Method(**method),
+                method=Method(**data["method"]),
                 training=Training(**data["training"]),
             )
         except (KeyError, TypeError, ValueError) as error:
