@@ -106,7 +106,7 @@ def train(
 
     Settings that are not given are the preset's.
     """
-    with out.outcome(as_json=as_json):
+    with out.outcome(as_json=as_json) as cancel:
         config = preset(preset_name).with_changes(
             backbone=backbone,
             image_size=image_size,
@@ -119,7 +119,7 @@ def train(
         )
         from core import cli_work
 
-        cli_work.train(good, output, test, config, weights=weights, device=device, as_json=as_json)
+        cli_work.train(good, output, test, config, weights=weights, device=device, as_json=as_json, cancel=cancel)
 
 
 @app.command(short_help="Give images a score and a verdict.")
@@ -148,12 +148,12 @@ def inspect(
     Prints what is flagged, the worst first; --csv and --json tell of every image. Of a data set in MVTec AD layout the
     test images are inspected.
     """
-    with out.outcome(as_json=as_json):
+    with out.outcome(as_json=as_json) as cancel:
         _require_finite("--threshold", threshold)
         from core import cli_inspect
 
         targets = cli_inspect.Targets(csv=csv, maps=maps, overlays=overlays)
-        cli_inspect.inspect(model, paths, targets, threshold=threshold, device=device, as_json=as_json)
+        cli_inspect.inspect(model, paths, targets, threshold=threshold, device=device, as_json=as_json, cancel=cancel)
 
 
 @app.command(short_help="Measure a model on labelled images.")
@@ -170,10 +170,10 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a model on labelled images. The model stays as it is."""
-    with out.outcome(as_json=as_json):
+    with out.outcome(as_json=as_json) as cancel:
         from core import cli_work
 
-        cli_work.evaluate(model, dataset, device=device, as_json=as_json)
+        cli_work.evaluate(model, dataset, device=device, as_json=as_json, cancel=cancel)
 
 
 @app.command(short_help="Set a model's threshold.")
@@ -197,7 +197,7 @@ def threshold(
 
     Name exactly one of --false-alarms, --f1 and --value.
     """
-    with out.outcome(as_json=as_json):
+    with out.outcome(as_json=as_json) as cancel:
         if sum(option is not None for option in (false_alarms, f1, value)) != 1:
             raise ConfigError("Name exactly one of --false-alarms, --f1 and --value.")
         if false_alarms is not None and not 0 < false_alarms < 1:
@@ -205,16 +205,18 @@ def threshold(
         _require_finite("--value", value)
         from core import cli_work
 
-        cli_work.set_threshold(model, false_alarms=false_alarms, f1=f1, value=value, device=device, as_json=as_json)
+        cli_work.set_threshold(
+            model, false_alarms=false_alarms, f1=f1, value=value, device=device, as_json=as_json, cancel=cancel
+        )
 
 
 @app.command(short_help="Say what a model file holds.")
 def info(model: ModelPath, *, as_json: Json = False) -> None:
     """Say what a model file holds: settings, training, calibration, threshold."""
-    with out.outcome(as_json=as_json):
+    with out.outcome(as_json=as_json) as cancel:
         from core import cli_work
 
-        cli_work.info(model, as_json=as_json)
+        cli_work.info(model, as_json=as_json, cancel=cancel)
 
 
 @app.command(short_help="Draw sample parts to try the program with.")
@@ -225,10 +227,10 @@ def samples(
     as_json: Json = False,
 ) -> None:
     """Draw sample parts to try the program with, good and defective, in MVTec AD layout."""
-    with out.outcome(as_json=as_json):
+    with out.outcome(as_json=as_json) as cancel:
         from core import cli_work
 
-        cli_work.make_samples(folder, seed, as_json=as_json)
+        cli_work.make_samples(folder, seed, as_json=as_json, cancel=cancel)
 
 
 @app.command(short_help="Draw sample parts, train on the good ones, print what is flagged.")
@@ -240,10 +242,10 @@ def demo(
     device: Device = "auto",
 ) -> None:
     """The main job in one go: draw sample parts, train on the good ones, inspect the others, print what is flagged."""
-    with out.outcome(as_json=False):
+    with out.outcome(as_json=False) as cancel:
         from core import cli_work
 
-        cli_work.demo(folder, device=device)
+        cli_work.demo(folder, device=device, cancel=cancel)
 
 
 def _require_finite(option: str, value: float | None) -> None:
@@ -253,9 +255,8 @@ def _require_finite(option: str, value: float | None) -> None:
 
 def main() -> None:
     """Entry point of the `cfa` command."""
-    for stream in (sys.stdout, sys.stderr):  # names on disk may hold what the terminal's encoding cannot show
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    out.heed_interrupts()
+    out.prepare_streams()
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # of libraries, to their developers
     app(prog_name="cfa")

@@ -22,6 +22,7 @@ from core.images import read_image
 from core.inspection import Failure, Inspection, Inspector
 from core.model_file import load_model
 from core.overlay import overlay
+from core.progress import CancelToken
 from core.threshold import Threshold, judge, manual_threshold
 from core.trained_model import TrainedModel
 
@@ -51,9 +52,17 @@ class Targets:
 
 
 def inspect(
-    model: Path, paths: Sequence[Path], targets: Targets, *, threshold: float | None, device: str, as_json: bool
+    model: Path,
+    paths: Sequence[Path],
+    targets: Targets,
+    *,
+    threshold: float | None,
+    device: str,
+    as_json: bool,
+    cancel: CancelToken,
 ) -> None:
     """`cfa inspect`."""
+    cancel.check()
     trained = load_model(model)
     line = _threshold(trained, model, threshold)
     samples = find_samples(paths)
@@ -63,7 +72,7 @@ def inspect(
     with out.ProgressBars() as bars:
         rows = [
             _row(_with_pictures(result, targets.files(stems[result.sample.name]), line), line)
-            for result in inspector.inspect_many(samples, report=bars)
+            for result in inspector.inspect_many(samples, report=bars, cancel=cancel)
         ]
     if targets.csv is not None:
         write_bytes(targets.csv, _table(rows))

@@ -1,9 +1,11 @@
 """What the command line prints, and how an outcome becomes an exit status."""
 
 import contextlib
+import io
 import json
 import os
 import shutil
+import signal
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -15,10 +17,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, 
 from rich.progress import Progress as Bars
 
 from core.errors import CancelledByUser, CfaError, ConfigError, OutputError
-from core.progress import Phase, Progress
+from core.progress import CancelToken, Phase, Progress
 
 FAILED = 1
 WRONG_USE = 2
+_interrupted = CancelToken()
 _stderr = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
@@ -63,11 +66,38 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def prepare_streams() -> None:
+    """A closed stream swallows what is written; one whose encoding lacks a character shows it as an escape."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115  a device, for good
+        if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def heed_interrupts() -> None:
+    """From now on the first Ctrl-C asks the work to stop at the next safe place; a second one stops it at once.
+
+    An exception that breaks out of the middle of an import or of a library's code may be lost, or change the exit
+    status. Where Ctrl-C is ignored (a job in the background), it stays so.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(*_: object) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _interrupted.cancel()
+
+
 @contextlib.contextmanager
-def outcome(*, as_json: bool) -> Iterator[None]:
-    """Turn what a user can cause into one sentence and an exit status; a bug keeps its traceback."""
+def outcome(*, as_json: bool) -> Iterator[CancelToken]:
+    """Turn what a user can cause into one sentence and an exit status; a bug keeps its traceback.
+
+    Gives the token that Ctrl-C sets.
+    """
     try:
-        yield
+        yield _interrupted
     except CfaError as error:
         _end(str(error), WRONG_USE if isinstance(error, ConfigError) else FAILED, as_json=as_json)
     except (KeyboardInterrupt, CancelledByUser):

@@ -14,6 +14,7 @@ from core.errors import DatasetError, OutputError
 from core.evaluation import evaluate as evaluate_model
 from core.inspection import Failure, Inspector
 from core.model_file import load_model, save_model
+from core.progress import CancelToken
 from core.sample_parts import make_sample_parts
 from core.threshold import Threshold, best_f1_threshold, false_alarm_threshold, manual_threshold
 from core.trained_model import TrainedModel
@@ -32,18 +33,22 @@ def train(
     weights: Path | None,
     device: str,
     as_json: bool,
+    cancel: CancelToken,
 ) -> None:
     """`cfa train`."""
+    cancel.check()
     require_writable(output)
     dataset = open_dataset(good)
     tests = _labelled(test) if test is not None else ()
     if output.resolve() in {sample.path.resolve() for sample in (*dataset.good, *dataset.test, *tests)}:
         raise OutputError(f"{output} is one of the images. Name another file for the model.")
     with out.ProgressBars() as bars:
-        require_disjoint(dataset.good, (*tests, *dataset.test), report=bars)
-        trained = train_model(dataset.good, config, weights=weights, device=device, report=bars)
+        require_disjoint(dataset.good, (*tests, *dataset.test), report=bars, cancel=cancel)
+        trained = train_model(dataset.good, config, weights=weights, device=device, report=bars, cancel=cancel)
         save_model(trained, output)
-        evaluation = evaluate_model(Inspector(trained, device=device), tests, report=bars) if tests else None
+        evaluation = None
+        if tests:
+            evaluation = evaluate_model(Inspector(trained, device=device), tests, report=bars, cancel=cancel)
     if as_json:
         extra = {} if evaluation is None else {"evaluation": evaluation.to_json()}
         out.json_object(model_json(trained, output) | extra)
@@ -53,12 +58,13 @@ def train(
         print_evaluation(evaluation)
 
 
-def evaluate(model: Path, dataset: Path, *, device: str, as_json: bool) -> None:
+def evaluate(model: Path, dataset: Path, *, device: str, as_json: bool, cancel: CancelToken) -> None:
     """`cfa evaluate`."""
+    cancel.check()
     trained = load_model(model)
     samples = _labelled(dataset)
     with out.ProgressBars() as bars:
-        evaluation = evaluate_model(Inspector(trained, device=device), samples, report=bars)
+        evaluation = evaluate_model(Inspector(trained, device=device), samples, report=bars, cancel=cancel)
     if as_json:
         out.json_object(evaluation.to_json())
     else:
@@ -66,16 +72,24 @@ def evaluate(model: Path, dataset: Path, *, device: str, as_json: bool) -> None:
 
 
 def set_threshold(
-    model: Path, *, false_alarms: float | None, f1: Path | None, value: float | None, device: str, as_json: bool
+    model: Path,
+    *,
+    false_alarms: float | None,
+    f1: Path | None,
+    value: float | None,
+    device: str,
+    as_json: bool,
+    cancel: CancelToken,
 ) -> None:
     """`cfa threshold`: one of the three is given."""
+    cancel.check()
     trained = load_model(model)
     require_writable(model)
     skipped: list[Failure] = []
     if false_alarms is not None:
         line = false_alarm_threshold(trained.calibration.scores, false_alarms)
     elif f1 is not None:
-        line = _best_f1(trained, _labelled(f1), device, skipped)
+        line = _best_f1(trained, _labelled(f1), device, skipped, cancel)
     else:
         line = manual_threshold(float("nan") if value is None else value)
     changed = trained.with_threshold(line)
@@ -89,8 +103,9 @@ def set_threshold(
         out.line(f"Threshold {line.value:.6g}. {line.sentence()}")
 
 
-def info(model: Path, *, as_json: bool) -> None:
+def info(model: Path, *, as_json: bool, cancel: CancelToken) -> None:
     """`cfa info`."""
+    cancel.check()
     trained = load_model(model)
     if as_json:
         out.json_object(model_json(trained, model))
@@ -98,25 +113,26 @@ def info(model: Path, *, as_json: bool) -> None:
         print_model(trained, model)
 
 
-def make_samples(folder: Path, seed: int, *, as_json: bool) -> None:
+def make_samples(folder: Path, seed: int, *, as_json: bool, cancel: CancelToken) -> None:
     """`cfa samples`."""
+    cancel.check()
     with out.ProgressBars() as bars:
-        made = make_sample_parts(folder, good=SAMPLE_PARTS_GOOD, seed=seed, report=bars)
+        made = make_sample_parts(folder, good=SAMPLE_PARTS_GOOD, seed=seed, report=bars, cancel=cancel)
     if as_json:
         out.json_object({"folder": str(made)})
     else:
         out.line(f"Sample parts are in {made}: train/good to train on, test to inspect.")
 
 
-def demo(folder: Path, *, device: str) -> None:
+def demo(folder: Path, *, device: str, cancel: CancelToken) -> None:
     """`cfa demo`."""
     make_folder(folder)
     parts, model = folder / "sample-parts", folder / "sample-parts.cfa"
-    make_samples(parts, 0, as_json=False)
-    train(parts, model, None, preset("fast"), weights=None, device=device, as_json=False)
+    make_samples(parts, 0, as_json=False, cancel=cancel)
+    train(parts, model, None, preset("fast"), weights=None, device=device, as_json=False, cancel=cancel)
     out.line()
     targets = Targets(csv=folder / "results.csv", overlays=folder / "overlays")
-    inspect(model, [parts / "test"], targets, threshold=None, device=device, as_json=False)
+    inspect(model, [parts / "test"], targets, threshold=None, device=device, as_json=False, cancel=cancel)
     out.line(f"Scores are in {targets.csv}, pictures with heat maps in {targets.overlays}.")
 
 
@@ -145,11 +161,13 @@ def _labelled_by_folder(samples: Sequence[Sample]) -> tuple[Sample, ...]:
     )
 
 
-def _best_f1(trained: TrainedModel, samples: Sequence[Sample], device: str, skipped: list[Failure]) -> Threshold:
+def _best_f1(
+    trained: TrainedModel, samples: Sequence[Sample], device: str, skipped: list[Failure], cancel: CancelToken
+) -> Threshold:
     scores: list[float] = []
     defect: list[bool] = []
     with out.ProgressBars() as bars:
-        for result in Inspector(trained, device=device).inspect_many(samples, report=bars):
+        for result in Inspector(trained, device=device).inspect_many(samples, report=bars, cancel=cancel):
             if isinstance(result, Failure):
                 skipped.append(result)
             else:
