@@ -140,7 +140,7 @@ class Method:
     """
 
     bank: Bank = Bank.GLOBAL
-    bank_ratio: int = 4
+    bank_ratio: int = 1
     descriptor_ratio: int = 1
     neighbours: int = 3
     hard_negatives: int = 3
@@ -172,7 +172,8 @@ class Training:
     Attributes:
         epochs: Passes over the training images; the model is the one after the last.
         batch_size: Images per step.
-        learning_rate: Of AdamW (amsgrad, no schedule).
+        learning_rate: Of the descriptor, under AdamW (amsgrad, no schedule).
+        radius_learning_rate: Of the radius.
         weight_decay: Of AdamW.
         holdout: Share of the good images kept out of training for calibration, 0..0.5.
         seed: Of every random choice.
@@ -180,7 +181,8 @@ class Training:
 
     epochs: int = 1
     batch_size: int = 4
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-4
+    radius_learning_rate: float = 1e-3
     weight_decay: float = 5e-4
     holdout: float = 0.2
     seed: int = 0
@@ -190,9 +192,17 @@ class Training:
         _require(0 <= self.epochs <= 1000, f"The number of epochs is {self.epochs}; use 0 to 1000.")
         _require(1 <= self.batch_size <= 256, f"The batch size is {self.batch_size}; use 1 to 256.")
         _require(self.learning_rate > 0, f"The learning rate is {self.learning_rate}; it must be above 0.")
+        _require(
+            self.radius_learning_rate > 0,
+            f"The radius's learning rate is {self.radius_learning_rate}; it must be above 0.",
+        )
         _require(self.weight_decay >= 0, f"The weight decay is {self.weight_decay}; it must not be negative.")
         _require(0 <= self.holdout <= 0.5, f"The hold-out share is {self.holdout}; use 0 to 0.5.")
         _require(0 <= self.seed < 2**31, f"The seed is {self.seed}; use 0 to 2147483647.")
+
+
+_TRAINING_OF_GLOBAL: dict[str, object] = {"epochs": 1, "learning_rate": 1e-4}
+_TRAINING_OF_POSITIONAL: dict[str, object] = {"epochs": 20, "learning_rate": 1e-3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +223,18 @@ class Config:
     def with_changes(self, **changes: object) -> Self:
         """A copy with single settings replaced by name, wherever they stand (`epochs=3`, `bank_ratio=2`).
 
-        None means "leave it". The preset's name becomes "custom" if anything changes.
+        None means "leave it". A change between `global` and the other banks brings the number of epochs and the
+        learning rate along, unless they are given: `mean` and `ema` only become good by long training, `global` loses
+        by it. The preset's name becomes "custom" if anything but the seed changes.
 
         Raises:
             ConfigError: A value is outside its range.
             TypeError: There is no setting of that name.
         """
+        bank = changes.get("bank")
+        if bank is not None and (bank == Bank.GLOBAL) != (self.method.bank == Bank.GLOBAL):
+            fitting = _TRAINING_OF_GLOBAL if bank == Bank.GLOBAL else _TRAINING_OF_POSITIONAL
+            changes = fitting | {name: value for name, value in changes.items() if value is not None}
         parts: dict[str, dict[str, Any]] = {"": {}, "preprocessing": {}, "method": {}, "training": {}}
         for name, value in changes.items():
             if value is not None:
@@ -268,9 +284,9 @@ class Config:
 
 
 PRESETS: dict[str, Config] = {
-    "fast": Config(preset="fast", method=Method(bank_ratio=8)),
+    "fast": Config(preset="fast", method=Method(bank_ratio=4)),
     "standard": Config(preset="standard"),
-    "thorough": Config(preset="thorough", preprocessing=Preprocessing(image_size=320), method=Method(bank_ratio=2)),
+    "thorough": Config(preset="thorough", preprocessing=Preprocessing(image_size=320)),
     "paper": Config(
         preset="paper",
         preprocessing=Preprocessing(resizing=Resizing.CROP),
@@ -281,7 +297,7 @@ PRESETS: dict[str, Config] = {
             score=Score.CERTAINTY,
             initial_radius=1e-5,
         ),
-        training=Training(epochs=30, holdout=0.0),
+        training=Training(epochs=30, learning_rate=1e-3, holdout=0.0),
     ),
 }
 """fast, standard and thorough are ours; paper is the published configuration, on the embedded backbone unless named."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -243,8 +244,11 @@ def _build_bank(network: CfaModel, features: _Features, run: _Run) -> None:
 
 def _optimise(network: CfaModel, features: _Features, generator: torch.Generator, run: _Run) -> list[StepRecord]:
     settings, method = run.config.training, run.config.method
-    trained = [*network.descriptor.parameters(), network.radius]
-    optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, amsgrad=True)
+    groups: list[dict[str, Any]] = [
+        {"params": list(network.descriptor.parameters()), "lr": settings.learning_rate},
+        {"params": [network.radius], "lr": settings.radius_learning_rate},
+    ]
+    optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, amsgrad=True)
     steps = -(-len(features) // settings.batch_size)
     recorder = _Recorder()
     for epoch in range(settings.epochs):

@@ -24,7 +24,7 @@ ODD = Config(
     backbone="resnet18",
     preprocessing=Preprocessing(Resizing.CROP, 128, 96, (TRIANGLE, Region(TRIANGLE.points, ignored=True))),
     method=Method(Bank.EMA, 2, 4, 5, 0, 0.3, 0.0, 0.5, 1.0, FeatureScale.PUBLISHED, Score.CERTAINTY, 0.0),
-    training=Training(7, 2, 0.01, 0.0, 0.5, 2**31 - 1),
+    training=Training(7, 2, 0.01, 0.02, 0.0, 0.5, 2**31 - 1),
 )
 
 
