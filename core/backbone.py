@@ -9,12 +9,14 @@ import importlib.util
 import logging
 import pickle
 import socket
+import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import huggingface_hub
 import huggingface_hub.errors
@@ -31,6 +33,20 @@ EMBEDDED_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf7
 _STRIDES = (4, 8, 16)
 logging.getLogger("timm.models._builder").setLevel(logging.ERROR)  # it warns of the parts that are cut off
 _HUB_FILE = "model.safetensors"
+_HUB_ERRORS: tuple[type[Exception], ...] = (OSError, *huggingface_hub.errors.HfHubHTTPError.__bases__)
+"""The second are those of whichever HTTP client the hub uses."""
+_TIMM_ERRORS = (RuntimeError, AssertionError, AttributeError, TypeError, ValueError, IndexError, KeyError)
+"""What timm and torch are known to raise over networks and weights that do not go together."""
+_TORCH_LOAD_ERRORS = (
+    *_TIMM_ERRORS,
+    OSError,
+    EOFError,
+    OverflowError,
+    struct.error,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
+"""What torch.load is known to raise on random and on damaged bytes."""
 _FOREIGN_KEY = "_conv_stem.weight"
 
 
@@ -152,7 +168,7 @@ def spec_of(name: str) -> BackboneSpec:
     try:
         network = timm.create_model(name, pretrained=False, features_only=True)
         reductions = cast("Sequence[int]", cast("Any", network).feature_info.reduction())
-    except (RuntimeError, AttributeError, TypeError, ValueError) as error:
+    except _TIMM_ERRORS as error:
         raise ConfigError(f"The backbone {name!r} cannot give feature maps ({error}). Use one of {known}.") from error
     if not set(_STRIDES) <= set(reductions):
         raise ConfigError(
@@ -161,6 +177,29 @@ def spec_of(name: str) -> BackboneSpec:
         )
     last = tuple(max(i for i, r in enumerate(reductions) if r == stride) for stride in _STRIDES)
     return BackboneSpec(name, last)
+
+
+def _require_any_size(name: str, spec: BackboneSpec) -> None:
+    """Refuse a network that takes pictures of one size only, or whose maps are not (b, channels, h, w).
+
+    Raises:
+        ConfigError: It is such a network.
+    """
+    try:
+        network = _create(spec, pretrained=False).eval()
+        info = cast("Any", network).feature_info
+        height, width = 5 * max(info.reduction()), 7 * max(info.reduction())
+        with torch.inference_mode():
+            shapes = [tuple(m.shape) for m in network(torch.zeros(1, 3, height, width))]
+        levels = zip(info.channels(), info.reduction(), strict=True)
+        fits = shapes == [(1, channels, height // s, width // s) for channels, s in levels]
+    except _TIMM_ERRORS:
+        fits = False
+    if not fits:
+        raise ConfigError(
+            f"The backbone {name!r} takes pictures of one size only, or gives maps of another layout than CFA needs. "
+            f"Use one of {', '.join(BACKBONES)}."
+        )
 
 
 def build_backbone(name: str, weights: Path | None = None) -> Backbone:
@@ -172,24 +211,25 @@ def build_backbone(name: str, weights: Path | None = None) -> Backbone:
             None: the embedded weights for lite0, timm's hub for every other.
 
     Raises:
-        ConfigError: There is no such backbone.
+        ConfigError: There is no such backbone, or CFA cannot use it.
         WeightsError: The weights are absent, damaged, or of another network.
     """
     spec = spec_of(name)
+    if name not in BACKBONES:
+        _require_any_size(name, spec)
     if weights is not None:
         state = _read_weights(weights)
-        state = timm_names(state) if _FOREIGN_KEY in state else state
     elif name == EMBEDDED:
         state = _embedded_weights()
     else:
         state = _hub_weights(name, spec)
     try:
-        overlay = {"state_dict": state}
+        overlay = {"state_dict": timm_names(state) if _FOREIGN_KEY in state else state}
         if weights is not None or name != EMBEDDED:  # timm is strict with the whole network only
             whole = timm.create_model(spec.timm_name, pretrained=True, pretrained_cfg_overlay=overlay)
             overlay = {"state_dict": whole.state_dict()}
         network = _create(spec, pretrained=True, pretrained_cfg_overlay=overlay)
-    except (RuntimeError, KeyError, AttributeError, TypeError, ValueError, IndexError) as error:
+    except _TIMM_ERRORS as error:
         raise WeightsError(
             f"{weights or 'What the hub holds'} does not fit the backbone {name!r}: it is of another network. "
             f"Name a file that timm or torchvision saved for {spec.timm_name.split('.')[0]}."
@@ -236,7 +276,7 @@ def _hub_weights(name: str, spec: BackboneSpec) -> dict[str, Tensor]:
         if not isinstance(cached, str):
             _require_network()
             cached = huggingface_hub.hf_hub_download(repository, _HUB_FILE)
-    except (OSError, huggingface_hub.errors.HfHubHTTPError) as error:
+    except _HUB_ERRORS as error:
         raise WeightsError(
             f"The weights of {name!r} are not on this machine and could not be downloaded. Connect to the network "
             f"once, or name a file with --weights: a state dict of {spec.timm_name}, as timm or torchvision saves it. "
@@ -247,6 +287,8 @@ def _hub_weights(name: str, spec: BackboneSpec) -> dict[str, Tensor]:
 
 def _require_network() -> None:
     """Fail at once where the hub cannot be reached, instead of after a minute of retries."""
+    if getproxies():  # only the proxy may open connections, and only it can tell
+        return
     host = urlsplit(huggingface_hub.constants.ENDPOINT)
     port = host.port or (80 if host.scheme == "http" else 443)
     socket.create_connection((host.hostname or "", port), timeout=5).close()
@@ -256,20 +298,16 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise WeightsError(f"There is no weights file {path}. Check the name after --weights.")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile,
-        safetensors.SafetensorError,
-    ) as error:  # fmt: skip
+        is_safe = path.suffix == ".safetensors"
+        state = load_file(path) if is_safe else torch.load(path, map_location="cpu", weights_only=True)
+    except (*_TORCH_LOAD_ERRORS, safetensors.SafetensorError) as error:
         raise WeightsError(
             f"{path} cannot be read as weights: it is damaged, or holds more than plain tensors. "
             "Name a state dict saved as .pth, .pt or .safetensors."
         ) from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise WeightsError(f"{path} does not hold a state dict (names and tensors). Save one with torch.save.")
     return cast("dict[str, Tensor]", state)
 
