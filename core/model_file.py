@@ -14,7 +14,6 @@ from typing import Any, NoReturn, cast
 
 import safetensors
 import safetensors.torch
-import torch
 from torch import Tensor
 
 from core.atomic_file import write_bytes
@@ -106,7 +105,7 @@ def _build(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
     bank = tensors["bank"]
     centres, width = bank.shape
     _require_fit(width == network.bank.shape[1] and centres >= config.method.neighbours)
-    network.bank = torch.empty_like(bank)
+    network.bank = network.bank.new_empty(bank.shape)
     _require_fit(all(tensors[name].dtype == mine.dtype for name, mine in network.state_dict().items()))
     network.load_state_dict(dict(tensors), strict=True)
     network.requires_grad_(requires_grad=False)
