@@ -9,8 +9,8 @@ RANGE_IN_THRESHOLDS = 2.0
 """The colour scale ends at this many thresholds, so that every picture of one model is read alike."""
 _BAND = 512
 """Rows blended at a time, so that a picture of 100 megapixels needs no gigabytes."""
-_LEAST = 1e-30
-"""Thresholds up to this are 0 to a float32 division."""
+_LEAST, _MOST = 1e-30, 1e38
+"""Thresholds beyond these are 0 and infinity to float32."""
 _CONTOUR = (0, 229, 255)
 _HALO = (16, 16, 16)
 
@@ -26,12 +26,13 @@ def overlay(
     Args:
         image: (H, W, 3) uint8 RGB.
         source_map: (H, W) float32, the picture's anomaly map; NaN where not inspected.
-        threshold: In units of the map; at 0 or below, all heat is at its hottest.
+        threshold: In units of the map; at 0 or below, whatever is above 0 is at its hottest.
         opacity: Of the hottest parts, 0..1.
 
     Returns:
         (H, W, 3) uint8 RGB.
     """
+    threshold = min(max(threshold, -_MOST), _MOST)
     blended = np.empty_like(image)
     for top in range(0, len(image), _BAND):
         rows = slice(top, top + _BAND)
@@ -47,7 +48,8 @@ def overlay(
 def _blend(
     image: NDArray[np.uint8], source_map: NDArray[np.float32], threshold: float, opacity: float
 ) -> NDArray[np.uint8]:
-    in_thresholds = source_map / np.float32(threshold) if threshold > _LEAST else np.full_like(source_map, np.inf)
+    with np.errstate(over="ignore"):
+        in_thresholds = source_map / np.float32(max(threshold, _LEAST))
     heat = np.where(np.isnan(source_map), np.float32(0), np.clip(in_thresholds, 0, RANGE_IN_THRESHOLDS))
     shade = (heat * (255 / RANGE_IN_THRESHOLDS)).astype(np.uint8)
     colours = cv2.applyColorMap(shade, cv2.COLORMAP_INFERNO)[..., ::-1]
