@@ -4,15 +4,44 @@ import math
 import tempfile
 from collections.abc import Sequence
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, NamedTuple, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from core.errors import OutputError
 
 DEFAULT_BUDGET = 2 * 1024**3
+
+
+class _Layout(NamedTuple):
+    """How a map lies in memory; the kernels that read it round by it, so that the file must give it back the same.
+
+    Attributes:
+        shape: (1, channels, h, w).
+        channels_last: Whether the channels of a pixel lie side by side.
+    """
+
+    shape: torch.Size
+    channels_last: bool
+
+    @classmethod
+    def of(cls, level: Tensor) -> Self:
+        """The layout of a map."""
+        channels_last = level.is_contiguous(memory_format=torch.channels_last) and not level.is_contiguous()
+        return cls(level.shape, channels_last)
+
+    def in_file(self, level: Tensor) -> Tensor:
+        """The map with its axes in the order of the file."""
+        return level.permute(0, 2, 3, 1) if self.channels_last else level
+
+    def from_file(self, values: NDArray[np.float32]) -> Tensor:
+        """The inverse of `in_file`."""
+        b, c, h, w = self.shape
+        flat = torch.from_numpy(values)
+        return flat.view(b, h, w, c).permute(0, 3, 1, 2) if self.channels_last else flat.view(self.shape)
 
 
 class FeatureCache:
@@ -30,7 +59,7 @@ class FeatureCache:
         """
         self._device = device
         self._free = budget
-        self._shapes: list[list[torch.Size]] = []
+        self._layouts: list[list[_Layout]] = []
         self._held: list[list[Tensor] | int] = []  # a pyramid, or its offset in the file
         self._file: IO[bytes] | None = None
 
@@ -57,7 +86,7 @@ class FeatureCache:
         Raises:
             OutputError: The temporary folder is full.
         """
-        self._shapes.append([level.shape for level in pyramid])
+        self._layouts.append([_Layout.of(level) for level in pyramid])
         size = sum(level.numel() for level in pyramid) * 4
         if size <= self._free:
             self._free -= size
@@ -67,8 +96,8 @@ class FeatureCache:
 
     def shape(self, index: int) -> tuple[int, int]:
         """(h, w) of the grid of one image."""
-        size = self._shapes[index][0]
-        return size[-2], size[-1]
+        shape = self._layouts[index][0].shape
+        return shape[-2], shape[-1]
 
     def batch(self, indices: Sequence[int]) -> list[Tensor]:
         """The pyramids of images of one grid shape, stacked: one (b, channels, h, w) map per level."""
@@ -80,12 +109,11 @@ class FeatureCache:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(prefix="cfa-features-")  # noqa: SIM115  closed in __exit__
             offset = self._file.seek(0, 2)
-            for level in pyramid:
-                self._file.write(level.detach().cpu().contiguous().numpy().tobytes())
+            for level, layout in zip(pyramid, self._layouts[-1], strict=True):
+                self._file.write(layout.in_file(level).detach().cpu().contiguous().numpy().tobytes())
         except OSError as error:
-            where = (
-                "" if tempfile.tempdir is None else f" {tempfile.tempdir}"
-            )  # gettempdir() fails where the disk is full
+            # gettempdir() would search again, and fail where the disk is full
+            where = "" if tempfile.tempdir is None else f" {tempfile.tempdir}"
             raise OutputError(
                 f"The temporary folder{where} cannot take the features ({error.strerror}). "
                 "Free some space there, or use fewer images or a smaller image size."
@@ -100,8 +128,7 @@ class FeatureCache:
             raise RuntimeError("the cache is closed")
         self._file.seek(entry)
         levels = []
-        for shape in self._shapes[index]:
-            data = self._file.read(math.prod(shape) * 4)
-            values = torch.from_numpy(np.frombuffer(data, dtype=np.float32).copy()).view(shape)
-            levels.append(values.to(self._device))
+        for layout in self._layouts[index]:
+            data = self._file.read(math.prod(layout.shape) * 4)
+            levels.append(layout.from_file(np.frombuffer(data, dtype=np.float32).copy()).to(self._device))
         return levels
