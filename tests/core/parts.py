@@ -26,7 +26,15 @@ TINY = Config(
         feature_scale=FeatureScale.REFERENCE,
         score=Score.CERTAINTY,
     ),
-    training=Training(epochs=1, batch_size=4, learning_rate=1e-3, holdout=0.25, seed=0),
+    training=Training(
+        epochs=1,
+        batch_size=4,
+        learning_rate=1e-3,
+        radius_learning_rate=1e-3,
+        weight_decay=5e-4,
+        holdout=0.25,
+        seed=0,
+    ),
 )
 """No setting is left to a default that may change."""
 

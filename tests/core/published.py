@@ -144,6 +144,7 @@ def optimise(
     k: int,
     j: int,
     learning_rate: float = 1e-3,
+    radius_learning_rate: float = 1e-3,
 ) -> list[float]:
     """Gradient descent on full-resolution features, changing the parameters in place; the loss of every step.
 
@@ -154,10 +155,12 @@ def optimise(
         batches: The images of every step.
         k: Attracting neighbours.
         j: Repelling neighbours.
-        learning_rate: Of AdamW.
+        learning_rate: Of weight and bias; the published program has one for all.
+        radius_learning_rate: Of the radius.
     """
     weight, bias, r = parameters
-    optimiser = torch.optim.AdamW([weight, bias, r], lr=learning_rate, weight_decay=5e-4, amsgrad=True)
+    groups = [{"params": [weight, bias], "lr": learning_rate}, {"params": [r], "lr": radius_learning_rate}]
+    optimiser = torch.optim.AdamW(groups, weight_decay=5e-4, amsgrad=True)
     losses = []
     for batch in batches:
         optimiser.zero_grad()

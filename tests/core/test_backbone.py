@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import huggingface_hub
 import pytest
@@ -121,7 +121,7 @@ def test_that_tapped_blocks_are_concatenated_in_order() -> None:
     spec = BackboneSpec("tf_efficientnet_lite0", (1, 2, 3), taps=taps)
     backbone = Backbone("tapped", module._create(spec, pretrained=False), spec)
     assert backbone.channels == (48, 40, 224)
-    network: Any = backbone.network
+    network = cast("Any", backbone.network)
     outputs = {}
     x = (images().permute(0, 3, 1, 2) / 255.0 - backbone.mean) / backbone.std
     with torch.no_grad():
@@ -189,7 +189,7 @@ def test_that_the_embedded_backbone_needs_no_network_and_gives_what_the_whole_ne
     backbone: Backbone,
 ) -> None:
     fresh = build_backbone("lite0")  # no_network is watching
-    whole = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+    whole = cast("Any", timm.create_model("tf_efficientnet_lite0", pretrained=False).eval())
     whole.load_state_dict(module._embedded_weights())
     with torch.no_grad():
         x = whole.bn1(whole.conv_stem((images().permute(0, 3, 1, 2) / 255.0 - 0.5) / 0.5))

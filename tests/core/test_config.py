@@ -82,6 +82,7 @@ def test_that_an_unknown_preset_is_refused_with_those_there_are() -> None:
         ("epochs", (-1, 1001, 1.5, True)),
         ("batch_size", (0, 257, 4.0)),
         ("learning_rate", (0.0, -1.0, math.nan, math.inf, "fast")),
+        ("radius_learning_rate", (0.0, -1.0, math.nan, math.inf)),
         ("weight_decay", (-1e-9, math.nan, math.inf)),
         ("holdout", (-0.1, 0.51, math.nan)),
         ("seed", (-1, 2**31, 0.0)),
@@ -179,6 +180,23 @@ def test_that_a_changed_preset_is_a_custom_one_but_another_seed_or_no_change_is_
     assert fast.with_changes(seed=5).training.seed == 5
     assert fast.with_changes(seed=5, epochs=9).preset == "custom"
     assert fast.with_changes(backbone="resnet18").preset == "custom"
+
+
+def test_that_a_change_to_or_from_the_global_bank_brings_the_training_that_suits_it() -> None:
+    mean = Config().with_changes(bank=Bank.MEAN)
+    assert mean.training.epochs > Config().training.epochs
+    assert mean.training.learning_rate > Config().training.learning_rate
+    assert mean.with_changes(bank=Bank.GLOBAL).training == Config().training
+    assert mean.with_changes(bank=Bank.EMA).training == mean.training
+
+
+def test_that_a_training_given_with_the_bank_is_kept() -> None:
+    given = Config().with_changes(bank=Bank.MEAN, epochs=7, learning_rate=0.5)
+    assert (given.training.epochs, given.training.learning_rate) == (7, 0.5)
+    left = Config().with_changes(bank=Bank.MEAN, epochs=None)
+    assert left == Config().with_changes(bank=Bank.MEAN)
+    same = Config().with_changes(epochs=7).with_changes(bank=Bank.GLOBAL)
+    assert same.training.epochs == 7
 
 
 def test_that_an_unknown_setting_is_a_mistake_of_the_program() -> None:

@@ -77,6 +77,18 @@ def test_that_maps_that_lie_scattered_in_memory_come_back_in_order() -> None:
         assert all(torch.equal(a, b) for a, b in zip(cache.batch([0]), scattered, strict=True))
 
 
+@pytest.mark.parametrize("form", [torch.channels_last, torch.contiguous_format])
+def test_that_the_file_gives_back_the_memory_layout_by_which_kernels_round(form: torch.memory_format) -> None:
+    maps = [level.contiguous(memory_format=form) for level in pyramid(0)]
+    layouts = []
+    for budget in (0, 10**9):
+        with FeatureCache(CPU, budget) as cache:
+            cache.append(maps)
+            assert all(torch.equal(a, b) for a, b in zip(cache.batch([0]), maps, strict=True))
+            layouts.append([level.stride() for level in cache.batch([0, 0])])
+    assert layouts[0] == layouts[1]
+
+
 def test_that_leaving_the_cache_closes_its_file_whatever_happened(monkeypatch: pytest.MonkeyPatch) -> None:
     files: list[io.BytesIO] = []
 

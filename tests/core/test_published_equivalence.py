@@ -171,15 +171,25 @@ def slow_features(sample: Sample, backbone: Backbone, scale: Tensor) -> tuple[Te
     return features, mask
 
 
-@pytest.mark.parametrize("sizes", [((64, 64),) * 6, UNSCALED * 2], ids=["one size", "mixed sizes"])
+@pytest.mark.parametrize(
+    ("sizes", "learning_rate"), [(((64, 64),) * 6, 1e-3), (UNSCALED * 2, 2e-4)], ids=["one size", "mixed sizes"]
+)
 def test_that_cached_training_takes_the_steps_of_the_published_form(
-    sizes: tuple[tuple[int, int], ...], tmp_path: Path, backbone: Backbone, shared_backbone: None
+    sizes: tuple[tuple[int, int], ...], learning_rate: float, tmp_path: Path, backbone: Backbone, shared_backbone: None
 ) -> None:
     """Several epochs of the engine's path against full-resolution features, the whole distance matrix and autograd."""
     samples = write_parts(tmp_path, sizes)
     config = WHOLE_64.with_changes(
-        bank=Bank.MEAN, bank_ratio=1, epochs=3, holdout=0.0, initial_radius=R, batch_size=4, seed=3, hard_negatives=2
+        epochs=3,
+        holdout=0.0,
+        initial_radius=R,
+        batch_size=4,
+        seed=3,
+        hard_negatives=2,
+        learning_rate=learning_rate,
+        radius_learning_rate=1e-3,
     )
+    assert (config.method.bank, config.method.bank_ratio) == (Bank.MEAN, 1)
     ours = training.train(samples, config, device="cpu")
     images = [slow_features(sample, backbone, ours.network.level_scale) for sample in samples]
 
@@ -196,7 +206,7 @@ def test_that_cached_training_takes_the_steps_of_the_published_form(
     for _ in range(3):
         order = torch.randperm(len(images), generator=generator).tolist()
         batches += [order[:4], order[4:]]
-    losses = published.optimise(images, (weight, bias, r), bank, batches, k=3, j=2)
+    losses = published.optimise(images, (weight, bias, r), bank, batches, k=3, j=2, learning_rate=learning_rate)
 
     assert [record.repulsion > 0 for record in ours.summary.history] == [True] * 3
     epoch_means = np.array(losses).reshape(3, 2).mean(axis=1)

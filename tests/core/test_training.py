@@ -1,0 +1,207 @@
+import dataclasses
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from core import training
+from core.backbone import Backbone
+from core.config import Bank, Config
+from core.descriptor import Descriptor
+from core.errors import CancelledByUser
+from core.feature_cache import FeatureCache
+from core.progress import CancelToken, Phase, Progress, StepRecord
+from core.samples import Sample
+from core.trained_model import TrainedModel
+from core.training import train
+from tests.core.parts import TINY
+from tests.core.states import same, state
+
+pytestmark = pytest.mark.usefixtures("shared_backbone")
+BANKS = pytest.mark.parametrize("bank", list(Bank))
+
+TrainedWith = Callable[..., TrainedModel]
+
+
+# --- determinism ------------------------------------------------------------------------------------------------------
+
+
+@BANKS
+def test_that_the_same_seed_gives_the_same_model_and_another_seed_another(
+    bank: Bank, trained_with: TrainedWith
+) -> None:
+    first = trained_with(bank=bank, bank_ratio=2, epochs=2, learning_rate=1e-3, seed=5)
+    again = trained_with(bank=bank, bank_ratio=2, epochs=2, learning_rate=1e-3, seed=5)
+    other = trained_with(bank=bank, bank_ratio=2, epochs=2, learning_rate=1e-3, seed=6)
+    assert same(first, again)
+    assert first.summary.history == again.summary.history
+    for name in ("descriptor.weight", "bank"):
+        assert not torch.equal(state(first)[name], state(other)[name])
+    assert first.calibration.scores != other.calibration.scores
+
+
+def test_that_the_order_in_which_the_images_are_given_changes_nothing(
+    parts: tuple[Sample, ...], trained_with: TrainedWith
+) -> None:
+    assert same(trained_with(), train(parts[::-1], TINY, device="cpu"))
+
+
+def test_that_the_global_random_state_plays_no_part(trained_with: TrainedWith) -> None:
+    torch.manual_seed(1)
+    first = trained_with(bank=Bank.GLOBAL, bank_ratio=4)
+    torch.manual_seed(2)
+    assert same(first, trained_with(bank=Bank.GLOBAL, bank_ratio=4))
+
+
+@BANKS
+def test_that_features_on_disk_give_the_model_that_features_in_memory_give(
+    bank: Bank, parts: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spilled: list[int] = []
+    leave = FeatureCache.__exit__
+
+    def note(cache: FeatureCache, *error: object) -> None:
+        spilled.append(cache.spilled)
+        leave(cache, *error)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(FeatureCache, "__exit__", note)
+    config = TINY.with_changes(bank=bank, bank_ratio=2, epochs=2, learning_rate=1e-3)
+    models = [train(parts, config, device="cpu", memory_budget=budget) for budget in (2**31, 40_000, 0)]
+    assert spilled[0] == 0
+    assert 0 < spilled[1] < 9
+    assert spilled[2] == 9
+    assert same(models[0], models[1])
+    assert same(models[0], models[2])
+
+
+# --- what is trained, and what is not ---------------------------------------------------------------------------------
+
+
+def test_that_descriptor_and_radius_are_trained_and_bank_scale_and_backbone_are_not(
+    trained_with: TrainedWith, backbone: Backbone
+) -> None:
+    frozen = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
+    before, after = state(trained_with(epochs=0)), state(trained_with(epochs=2))
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"descriptor.weight", "descriptor.bias", "radius"}
+    assert all(torch.equal(frozen[name], tensor) for name, tensor in backbone.state_dict().items())
+
+
+def test_that_a_trained_network_asks_for_no_gradient_and_is_in_eval(trained: TrainedModel) -> None:
+    assert not any(p.requires_grad for p in trained.network.parameters())
+    assert not any(m.training for m in trained.network.modules())
+
+
+def test_that_the_radius_belongs_to_the_state_that_is_saved(trained: TrainedModel) -> None:
+    assert {"radius", "bank", "level_scale", "descriptor.weight", "descriptor.bias"} == set(state(trained))
+
+
+def test_that_without_epochs_the_model_is_the_untrained_one(trained_with: TrainedWith) -> None:
+    untrained = trained_with(epochs=0)
+    assert untrained.summary.history == ()
+    assert float(untrained.network.radius) == pytest.approx(1e-5)
+    start = Descriptor(untrained.network.backbone.channels, 176, torch.Generator().manual_seed(0))
+    assert torch.equal(untrained.network.descriptor.weight, start.weight)
+
+
+def test_that_r_moves_repulsion_becomes_active_and_the_record_shows_it(trained_with: TrainedWith) -> None:
+    """From the published r = 1e-5: attraction pushes it out until patches repel, and the loss falls."""
+    history = trained_with(epochs=40, batch_size=3, radius_learning_rate=1e-2).summary.history
+    assert history[0].radius_squared < 1e-3
+    assert history[0].repulsion == history[0].repulsion_active == 0.0
+    assert history[-1].radius_squared > 0.2
+    assert max(record.repulsion_active for record in history) > 0
+    assert max(record.repulsion for record in history) > 0
+    assert history[-1].loss < history[0].loss / 2
+    for record in history:
+        assert record.loss == pytest.approx(record.attraction + record.repulsion, rel=1e-5)
+        assert 0 <= record.repulsion_active <= 1
+        assert (record.repulsion > 0) == (record.repulsion_active > 0)
+        assert all(math.isfinite(value) for value in dataclasses.astuple(record))
+
+
+def test_that_the_record_holds_means_over_its_steps(trained_with: TrainedWith, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine images in batches of one: nine steps an epoch, recorded after the fourth, the eighth and the last."""
+    monkeypatch.setattr(training, "_RECORD_EVERY", 1)
+    every = trained_with(epochs=1, batch_size=1).summary.history
+    monkeypatch.setattr(training, "_RECORD_EVERY", 4)
+    some = trained_with(epochs=1, batch_size=1).summary.history
+    assert [record.epoch for record in some] == pytest.approx([4 / 9, 8 / 9, 1.0])
+    assert len(every) == 9
+    for field in ("loss", "attraction", "radius_squared", "nearest_squared"):
+        means = [sum(getattr(r, field) for r in rows) / len(rows) for rows in (every[:4], every[4:8], every[8:])]
+        assert [getattr(record, field) for record in some] == pytest.approx(means, rel=1e-5)
+
+
+# --- progress and cancel ----------------------------------------------------------------------------------------------
+
+
+def test_that_progress_tells_every_phase_in_order_and_never_more_than_the_whole(
+    parts: tuple[Sample, ...], trained: TrainedModel
+) -> None:
+    seen: list[Progress] = []
+    train(parts, TINY.with_changes(epochs=2), device="cpu", report=seen.append)
+    phases = list(dict.fromkeys(progress.phase for progress in seen))
+    assert phases == [Phase.READING, Phase.FEATURES, Phase.BANK, Phase.TRAINING, Phase.CALIBRATING]
+    order = [phases.index(progress.phase) for progress in seen]
+    assert order == sorted(order)
+    for phase, total in ((Phase.FEATURES, 9), (Phase.BANK, 9), (Phase.TRAINING, 2), (Phase.CALIBRATING, 3)):
+        done = [progress.done for progress in seen if progress.phase is phase]
+        assert done == sorted(done)
+        assert done[-1] == total
+        assert {progress.total for progress in seen if progress.phase is phase} == {total}
+    steps = [progress.step for progress in seen if progress.phase is Phase.TRAINING]
+    assert all(isinstance(step, StepRecord) for step in steps)
+    assert all(progress.step is None for progress in seen if progress.phase is not Phase.TRAINING)
+
+
+@pytest.mark.parametrize("phase", [Phase.READING, Phase.FEATURES, Phase.BANK, Phase.TRAINING, Phase.CALIBRATING])
+@BANKS
+def test_that_training_can_be_cancelled_in_every_phase(phase: Phase, bank: Bank, parts: tuple[Sample, ...]) -> None:
+    token = CancelToken()
+    after: list[Progress] = []
+
+    def cancel_at(progress: Progress) -> None:
+        if token.cancelled:
+            after.append(progress)
+        elif progress.phase is phase:
+            token.cancel()
+
+    config = TINY.with_changes(bank=bank, bank_ratio=4, epochs=2, learning_rate=1e-3)
+    with pytest.raises(CancelledByUser):
+        train(parts, config, device="cpu", report=cancel_at, cancel=token)
+    assert len(after) <= 1
+
+
+def test_that_a_token_set_beforehand_stops_before_the_first_image(parts: tuple[Sample, ...]) -> None:
+    token = CancelToken()
+    token.cancel()
+    seen: list[Progress] = []
+    with pytest.raises(CancelledByUser):
+        train(parts, TINY, device="cpu", report=seen.append, cancel=token)
+    assert {progress.phase for progress in seen} <= {Phase.READING}
+
+
+# --- what is told of it -----------------------------------------------------------------------------------------------
+
+
+def test_that_the_summary_tells_what_was_made(trained: TrainedModel) -> None:
+    summary = trained.summary
+    assert (summary.bank_size, summary.channels) == tuple(trained.network.bank.shape) == (64, 176)
+    assert summary.level_scale == tuple(trained.network.level_scale.tolist())
+    assert summary.device.startswith("CPU")
+    assert summary.seconds > 0
+
+
+@pytest.mark.parametrize("ratio", [1, 4, 64])
+def test_that_the_descriptor_ratio_divides_channels_and_the_bank_ratio_rows(
+    ratio: int, trained_with: TrainedWith
+) -> None:
+    network = trained_with(descriptor_ratio=ratio, bank_ratio=2).network
+    assert network.bank.shape == (32, 176 // ratio)
+
+
+def test_that_no_setting_of_the_tiny_model_is_left_to_a_default() -> None:
+    assert isinstance(TINY, Config)
+    assert TINY.with_changes(bank=Bank.MEAN, epochs=1, learning_rate=1e-3) == TINY
