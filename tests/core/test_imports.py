@@ -1,0 +1,32 @@
+"""What importing the engine costs and drags in, seen in fresh processes."""
+
+import json
+import subprocess
+import sys
+
+SCREEN = ("PySide6", "PyQt5", "PyQt6", "shiboken6", "pyqtgraph", "qtpy", "qtawesome", "cfa_gui")
+
+
+def loaded_after(program: str) -> set[str]:
+    """Top-level names of the modules that a fresh process has loaded."""
+    report = "import json, sys; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    result = subprocess.run([sys.executable, "-c", f"{program}\n{report}"], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return set(json.loads(result.stdout))
+
+
+def test_that_no_module_of_the_engine_loads_a_screen() -> None:
+    program = """
+import importlib, pkgutil, core
+for module in pkgutil.walk_packages(core.__path__, "core."):
+    importlib.import_module(module.name)
+"""
+    loaded = loaded_after(program)
+    assert {"torch", "timm", "core"} <= loaded
+    assert not loaded & set(SCREEN)
+
+
+def test_that_settings_data_sets_images_and_thresholds_load_no_torch() -> None:
+    """The window paints before torch is there."""
+    loaded = loaded_after("import core.config, core.threshold, core.trained_model, core.dataset, core.images, core")
+    assert not loaded & {"torch", "timm", "torchvision", "sklearn", "cv2", *SCREEN}
