@@ -80,11 +80,14 @@ class Composition(QObject):
         self.notices = Notices(self)
         self.runner = JobRunner("engine", self)
         self.reader = JobRunner("reader", self)
+        self.checker = JobRunner("checker", self)
         self.thumbnails = ThumbnailCache()
         self.images = ImageListModel(self.session, self.thumbnails, self)
         self.tasks = Tasks(self.session, self.runner, self.notices, self)
         self.threshold = ThresholdController(self.session, self.notices, self)
-        self.samples = SamplesController(self.session, engine, self.tasks, self.reader, self.notices, settings, self)
+        self.samples = SamplesController(
+            self.session, engine, self.tasks, self.reader, self.checker, self.notices, settings, self
+        )
         self.inspect = InspectController(
             self.session, engine, self.tasks, self.reader, self.notices, settings, self.threshold, self
         )
@@ -121,6 +124,7 @@ class Composition(QObject):
         """Stop all threads; cancels what is at work and waits for it."""
         self.pictures.shutdown()
         self.reader.shutdown()
+        self.checker.shutdown()
         self.runner.shutdown()
         self.session.maps.clear()
 

@@ -79,15 +79,15 @@ class MainWindow(QMainWindow):
         """Build everything behind the start page, once."""
         if self.parts is not None or self._closing:
             return
-        from cfa_gui.actions import Actions  # noqa: PLC0415  all of these are slow to import; the window is painted by now
-        from cfa_gui.composition import Composition  # noqa: PLC0415
-        from cfa_gui.dialogs.questions import Questions  # noqa: PLC0415
-        from cfa_gui.handlers import handlers  # noqa: PLC0415
-        from cfa_gui.models.engine import CoreEngine  # noqa: PLC0415
-        from cfa_gui.panels.status import StatusPanel  # noqa: PLC0415
-        from cfa_gui.view_menus import ViewMenus  # noqa: PLC0415
-        from cfa_gui.widgets.toast import ToastArea  # noqa: PLC0415
-        from cfa_gui.workbench import Workbench  # noqa: PLC0415
+        from cfa_gui.actions import Actions
+        from cfa_gui.composition import Composition
+        from cfa_gui.dialogs.questions import Questions
+        from cfa_gui.handlers import handlers
+        from cfa_gui.models.engine import CoreEngine
+        from cfa_gui.panels.status import StatusPanel
+        from cfa_gui.view_menus import ViewMenus
+        from cfa_gui.widgets.toast import ToastArea
+        from cfa_gui.workbench import Workbench
 
         parts = Composition(self._engine or CoreEngine(), self._settings, self._ask or Questions(self), self)
         self.parts = parts
@@ -181,8 +181,8 @@ class MainWindow(QMainWindow):
 
     def show_shortcuts(self) -> None:
         """The sheet on F1."""
-        from cfa_gui.actions import sheet  # noqa: PLC0415  needed late
-        from cfa_gui.dialogs.shortcuts import ShortcutSheet  # noqa: PLC0415
+        from cfa_gui.actions import sheet
+        from cfa_gui.dialogs.shortcuts import ShortcutSheet
 
         ShortcutSheet(sheet(), self).open()
 
@@ -199,8 +199,8 @@ class MainWindow(QMainWindow):
 
     def show_about(self) -> None:
         """Versions and devices."""
-        from cfa_gui.dialogs.about import AboutDialog  # noqa: PLC0415  needed late
-        from core.version import VERSION  # noqa: PLC0415
+        from cfa_gui.dialogs.about import AboutDialog
+        from core.version import VERSION
 
         facilities = self.parts.session.facilities if self.parts else None
         lines = ["The engine is still loading."]
@@ -255,5 +255,6 @@ class MainWindow(QMainWindow):
         settings_module.save_geometry(self)
         if self._view_menus is not None:
             self._view_menus.save_docks()
+        self.hide()  # gone at once; the work may need a moment to end
         if self.parts is not None:
             self.parts.shutdown()

@@ -70,6 +70,7 @@ class SamplesController(QObject):
         engine: Engine,
         tasks: Tasks,
         reader: JobRunner,
+        checker: JobRunner,
         notices: Notices,
         settings: SettingsStore,
         parent: QObject | None = None,
@@ -79,6 +80,7 @@ class SamplesController(QObject):
         self._engine = engine
         self._tasks = tasks
         self._reader = reader
+        self._checker = checker
         self._notices = notices
         self._settings = settings
         self._check: Job | None = None
@@ -124,7 +126,7 @@ class SamplesController(QObject):
     def _start_check(self, dataset: Dataset) -> None:
         if self._check is not None:
             self._check.cancel()
-        self._check = job = self._reader.submit(lambda report, cancel: _examine(dataset, report, cancel))
+        self._check = job = self._checker.submit(lambda report, cancel: _examine(dataset, report, cancel))
         job.succeeded.connect(self._on_checked)
         job.failed.connect(self._on_check_failed)
 

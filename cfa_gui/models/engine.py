@@ -94,11 +94,11 @@ class CoreEngine:
 
     def warm_up(self) -> Facilities:
         """Import torch and what stands on it; describe the devices."""
-        import torch  # noqa: PLC0415  takes seconds to import
+        import torch
 
-        import core.inspection  # noqa: PLC0415
-        import core.training  # noqa: F401, PLC0415  the first training then starts at once
-        from core.device import describe_device  # noqa: PLC0415
+        import core.inspection
+        import core.training  # noqa: F401  the first training then starts at once
+        from core.device import describe_device
 
         names = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
         return Facilities(tuple((name, describe_device(torch.device(name))) for name in names), _versions())
@@ -107,19 +107,19 @@ class CoreEngine:
         self, good: Sequence[Sample], config: Config, *, device: str, report: Report, cancel: CancelToken
     ) -> TrainedModel:
         """See `core.training.train`."""
-        from core.training import train  # noqa: PLC0415
+        from core.training import train
 
         return train(good, config, device=device, report=report, cancel=cancel)
 
     def load(self, path: Path) -> TrainedModel:
         """See `core.model_file.load_model`."""
-        from core.model_file import load_model  # noqa: PLC0415
+        from core.model_file import load_model
 
         return load_model(path)
 
     def save(self, model: TrainedModel, path: Path) -> None:
         """See `core.model_file.save_model`."""
-        from core.model_file import save_model  # noqa: PLC0415
+        from core.model_file import save_model
 
         save_model(model, path)
 
@@ -127,7 +127,7 @@ class CoreEngine:
         self, model: TrainedModel, samples: Sequence[Sample], *, device: str, report: Report, cancel: CancelToken
     ) -> Iterator[Inspected | NotInspected]:
         """See `core.inspection.Inspector.inspect_many`."""
-        from core.inspection import Failure, Inspector  # noqa: PLC0415
+        from core.inspection import Failure, Inspector
 
         inspector = Inspector(model, device=device)
         for result in inspector.inspect_many(samples, report=report, cancel=cancel):
@@ -138,7 +138,7 @@ class CoreEngine:
 
     def make_sample_parts(self, folder: Path, *, report: Report, cancel: CancelToken) -> Path:
         """See `core.sample_parts.make_sample_parts`."""
-        from core.sample_parts import make_sample_parts  # noqa: PLC0415
+        from core.sample_parts import make_sample_parts
 
         return make_sample_parts(folder, report=report, cancel=cancel)
 

@@ -3,7 +3,7 @@
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QButtonGroup, QProgressBar, QPushButton, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QButtonGroup, QProgressBar, QPushButton, QToolButton, QWidget
 
 from cfa_gui import theme
 from cfa_gui.models.pace import Estimate
@@ -11,7 +11,7 @@ from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Session
 from cfa_gui.panels import parts
 from cfa_gui.panels.expert import ExpertForm
-from cfa_gui.panels.learned import learned_sentences
+from cfa_gui.panels.learned import LearnedBox
 from cfa_gui.panels.words import progress_text
 from cfa_gui.widgets.loss_plot import LossPlot
 from core.config import Config
@@ -37,6 +37,7 @@ class TrainingPanel(parts.Panel):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
+        self._steps = 0
         self._build()
         content = QWidget()
         self._column = column = parts.column(content)
@@ -46,10 +47,8 @@ class TrainingPanel(parts.Panel):
         column.addWidget(self._remark)
         column.addWidget(self._expert_toggle, 0, Qt.AlignmentFlag.AlignLeft)
         column.addWidget(self._expert)
+        column.addWidget(self._learned)
         column.addWidget(self._plot)
-        column.addWidget(self._result_title)
-        column.addLayout(self._result)
-        column.addWidget(self._save, 0, Qt.AlignmentFlag.AlignLeft)
         column.addStretch(1)
         layout = parts.column(self, margin=0, gap=0)
         layout.addWidget(parts.scrolled(content), 1)
@@ -91,10 +90,7 @@ class TrainingPanel(parts.Panel):
         self._plot = LossPlot()
         self._plot.setMinimumHeight(260)
         self._plot.hide()
-        self._result_title = parts.title("What it learned")
-        self._result = QVBoxLayout()
-        self._result.setSpacing(6)
-        self._save = parts.button("Save the model…", "One file that holds everything (Ctrl+S).", "content-save-outline")
+        self._learned = LearnedBox()
         self._doing = parts.body()
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
@@ -108,11 +104,10 @@ class TrainingPanel(parts.Panel):
         self._expert.changed.connect(self.setting_changed)
         self._train.clicked.connect(self.train_wanted)
         self._cancel.clicked.connect(self.cancel_wanted)
-        self._save.clicked.connect(self.save_wanted)
+        self._learned.save_wanted.connect(self.save_wanted)
         session.config_changed.connect(self._on_config)
         session.samples_changed.connect(self._on_state)
         session.model_changed.connect(self._on_model)
-        session.threshold_changed.connect(self._on_model)
         session.state_changed.connect(self._on_state)
         session.progressed.connect(self._on_progress)
 
@@ -130,11 +125,14 @@ class TrainingPanel(parts.Panel):
         self._plot.clear()
         epochs = self._session.config.training.epochs
         self._plot.set_epochs(float(epochs) if epochs else None)
-        self._plot.setVisible(epochs > 0)
+        self._plot.hide()
+        self._steps = 0
 
     @Slot(object)
     def add_step(self, step: StepRecord) -> None:
-        """Draw one step of the training."""
+        """Draw one step of the training; one alone makes no line."""
+        self._steps += 1
+        self._plot.setVisible(self._steps > 1)
         self._plot.append(
             step.epoch, step.loss, step.attraction, step.repulsion, step.radius_squared, step.nearest_squared
         )
@@ -176,7 +174,8 @@ class TrainingPanel(parts.Panel):
             self._bar.setRange(0, 0)
         if not training:
             self._doing.setText("")
-        self._save.setEnabled(allowed.save)
+        self._learned.setVisible(at_rest and session.model is not None)
+        self._learned.set_save_enabled(enabled=allowed.save)
         share = session.config.training.holdout
         held = round(count * share)
         self._hint.setText(
@@ -202,9 +201,5 @@ class TrainingPanel(parts.Panel):
     @Slot()
     def _on_model(self) -> None:
         model = self._session.model
-        parts.clear(self._result)
-        self._result_title.setVisible(model is not None)
-        self._save.setVisible(model is not None and self._session.model_unsaved)
         if model is not None:
-            for sentence in learned_sentences(model):
-                self._result.addWidget(parts.body(sentence))
+            self._learned.show_model(model, unsaved=self._session.model_unsaved)

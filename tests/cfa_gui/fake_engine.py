@@ -17,6 +17,8 @@ from core.progress import CancelToken, Phase, Progress, Report, StepRecord
 from core.threshold import Threshold, false_alarm_threshold, manual_threshold
 from core.trained_model import Calibration, TrainedModel, TrainingSummary
 
+CALIBRATION = tuple(number / 10 for number in range(1, 31))
+
 
 class Gate:
     """Where the worker waits until it is told to go on."""
@@ -41,7 +43,7 @@ class OutOfMemoryError(RuntimeError):
 
 
 def fake_model(
-    scores: Sequence[float] = tuple(0.1 * n for n in range(1, 31)),
+    scores: Sequence[float] = CALIBRATION,
     threshold: Threshold | None = None,
     config: Config | None = None,
 ) -> TrainedModel:
@@ -53,7 +55,14 @@ def fake_model(
         calibration=Calibration(names, tuple(scores)),
         threshold=threshold,
         summary=TrainingSummary(
-            images=40, held_out=len(scores), skipped=(), seconds=61.0, device="CPU", bank_size=784, channels=176, level_scale=(1.0,)
+            images=40,
+            held_out=len(scores),
+            skipped=(),
+            seconds=61.0,
+            device="CPU",
+            bank_size=784,
+            channels=176,
+            level_scale=(1.0,),
         ),
         created="2026-01-01T00:00:00+00:00",
     )
@@ -67,7 +76,7 @@ class FakeEngine:
         self.error: Exception | None = None
         self.saved: dict[Path, TrainedModel] = {}
         self.trained: list[tuple[tuple[Sample, ...], Config]] = []
-        self.calibration: tuple[float, ...] = tuple(0.1 * n for n in range(1, 31))
+        self.calibration: tuple[float, ...] = CALIBRATION
 
     def warm_up(self) -> Facilities:
         """Nothing to import."""

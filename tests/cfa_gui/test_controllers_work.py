@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 from cfa_gui.controllers.train import smaller
 from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Collection
-from core.config import preset
+from core.config import Config, Method, Training
 from core.errors import DeviceError
 from core.threshold import FalseAlarmRate, Manual
 from tests.cfa_gui.bench import Bench, working_bench
@@ -89,7 +89,9 @@ def test_that_images_dropped_beside_a_model_are_inspected_or_learned_from_as_ans
     assert bench.session.state is RunState.IDLE
 
 
-def test_that_the_sample_parts_open_with_one_call(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_the_sample_parts_open_with_one_call(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("cfa_gui.controllers.samples.sample_parts_folder", lambda: tmp_path / "sample-parts")
     bench.parts.samples.open_sample_parts()
     bench.until_idle()
@@ -185,7 +187,7 @@ def test_that_an_absent_device_offers_no_smaller_setting(bench: Bench) -> None:
 
 
 def test_that_a_smaller_setting_can_always_be_found_until_it_is_as_small_as_can_be() -> None:
-    config = preset("standard")
+    config = Config(method=Method(bank_ratio=4), training=Training(batch_size=4))
     seen = []
     while (less := smaller(config)) is not None:
         seen.append((less.training.batch_size, less.method.bank_ratio))

@@ -57,7 +57,9 @@ class Desk:
         """Press a key where the keyboard is on the list."""
         assert self.window.bench is not None
         view = self.window.bench.images.view
+        self.window.activateWindow()
         view.setFocus()
+        self.until(view.hasFocus)
         if isinstance(key, str):
             QTest.keyClicks(view, key)
         else:
@@ -84,7 +86,7 @@ def desk(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 def test_that_every_action_has_a_handler_a_menu_and_a_known_need(desk: Desk) -> None:
     assert desk.window.actions_table is not None
-    fields = set(Allowed.__slots__)  # type: ignore[attr-defined]
+    fields = set(Allowed.__slots__)
     for entry in ENTRIES:
         assert entry.menu in MENUS
         assert entry.needs in fields | {""}
@@ -193,10 +195,10 @@ def test_that_while_a_region_is_drawn_the_keys_belong_to_the_drawing(desk: Desk,
     assert desk.window.actions_table is not None
     desk.window.bench.draw(ignored=False)
     desk.until(lambda: desk.window.bench is not None and desk.window.bench.canvas._path is not None)
-    desk.window.bench.canvas.canvas.drawing_changed.emit(True)
+    desk.window.bench.canvas.canvas.drawing_changed.emit(True)  # noqa: FBT003  a signal
     assert not desk.window.actions_table["next"].isEnabled()
     assert not desk.window.actions_table["hide_overlay"].isEnabled()
-    desk.window.bench.canvas.canvas.drawing_changed.emit(False)
+    desk.window.bench.canvas.canvas.drawing_changed.emit(False)  # noqa: FBT003  a signal
     assert desk.window.actions_table["next"].isEnabled()
 
 
