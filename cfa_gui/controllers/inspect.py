@@ -105,23 +105,29 @@ class InspectController(QObject):
         session = self._session
         if not self._arrived:
             return
-        while self._arrived:
-            result = self._arrived.popleft()
-            place = session.review.index_of(result.sample)
-            if place < 0:
-                continue
-            if isinstance(result, NotInspected):
-                session.review.record_failure(place, result.message)
-            else:
-                session.review.record(place, result.score, result.placement)
-                session.maps.put(place, result.anomaly_map)
+        first = not session.review.scored.any()
+        places = {self._take_one(self._arrived.popleft()) for _ in range(len(self._arrived))}
         if session.current < 0:
             self._chosen = int(session.review.scored.argmax())
             session.select((self._chosen,), self._chosen)
         session.results_added.emit()
-        if session.current >= 0:
+        if session.current in places:
             session.current_result_changed.emit()
-        session.state_changed.emit()
+        if first:
+            session.state_changed.emit()
+
+    def _take_one(self, result: Inspected | NotInspected) -> int:
+        """Put one result into the session; returns its position, or -1 where the list was emptied meanwhile."""
+        session = self._session
+        place = session.review.index_of(result.sample)
+        if place < 0:
+            return place
+        if isinstance(result, NotInspected):
+            session.review.record_failure(place, result.message)
+        else:
+            session.review.record(place, result.score, result.placement)
+            session.maps.put(place, result.anomaly_map)
+        return place
 
     def _show_highest(self) -> None:
         """Where the user has not chosen an image meanwhile, the one with the highest score is shown."""

@@ -56,6 +56,10 @@ class OpeningController(QObject):
                 self._notices.post(f"One model at a time: {models[0].name} is opened.", "warning")
             self._deploy.open_model(models[0])
             return
+        gone = [path for path in paths if not path.exists()]
+        if gone:
+            self._notices.post(f"{gone[0]} is not there any more. Choose another folder or file.", "error")
+            return
         usable = [path for path in paths if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES]
         if not usable:
             self._notices.post(

@@ -18,9 +18,9 @@ from core.config import Config
 from core.progress import Progress, StepRecord
 
 PRESETS = (
-    ("fast", "Fast", "Smaller memory of good parts: quickest to train and to inspect."),
+    ("fast", "Fast", "Smaller memory of good parts: quicker to train and to inspect."),
     ("standard", "Standard", "For most parts; needs no alignment."),
-    ("thorough", "Thorough", "Larger pictures and memory: finds smaller defects, takes longer."),
+    ("thorough", "Thorough", "Larger pictures: finds smaller defects, takes longer."),
     ("paper", "Paper", "The published settings: 30 rounds, centre crop, aligned parts, no held-out images."),
 )
 
@@ -96,7 +96,7 @@ class TrainingPanel(parts.Panel):
         self._bar.setTextVisible(False)
         self._bar.setAccessibleName("Progress of the training")
         self._train = parts.button("Train", "Learn from the good parts (Ctrl+T).", "play", primary=True)
-        self._cancel = parts.button("Cancel", "Stop; the model that you had stays (Escape).", "stop")
+        self._cancel = parts.button("Cancel", "Stop; the model that you had stays (Ctrl+.).", "stop")
 
     def _connect(self) -> None:
         session = self._session

@@ -317,3 +317,9 @@ def test_that_before_and_after_images_added_to_the_good_parts_are_no_longer_test
     assert taken in samples.good
     assert taken not in samples.test
     assert replace(samples, added=()).good == samples.dataset.good
+
+
+def test_that_a_recent_folder_that_is_gone_is_told_so(bench: Bench, tmp_path: Path) -> None:
+    bench.parts.opening.open([tmp_path / "gone"])
+    assert "not there any more" in bench.texts("error")[0]
+    assert bench.session.state is RunState.IDLE
