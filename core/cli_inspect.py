@@ -69,6 +69,7 @@ def inspect(
     inspector = Inspector(trained, device=device)
     stems = file_stems(sample.name for sample in samples)
     _check(targets, model, samples, stems)
+    _warn_of_mixing(targets, paths)
     with out.ProgressBars() as bars:
         rows = [
             _row(_with_pictures(result, targets.files(stems[result.sample.name]), line), line)
@@ -136,6 +137,13 @@ def _check(targets: Targets, model: Path, samples: Sequence[Sample], stems: dict
             require_writable_folder(folder)
     if targets.csv is not None:
         require_writable(targets.csv)
+
+
+def _warn_of_mixing(targets: Targets, paths: Sequence[Path]) -> None:
+    for folder in (targets.maps, targets.overlays):
+        for path in paths:
+            if folder is not None and folder.resolve().is_relative_to(path.resolve()):
+                out.note(f"{folder} is inside {path}: the next inspection of {path} will take its files for images.")
 
 
 def _identity(path: Path) -> str:
