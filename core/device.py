@@ -1,5 +1,8 @@
 """Where the engine computes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from core.errors import DeviceError
@@ -31,10 +34,21 @@ def describe_device(device: torch.device) -> str:
     return f"CPU, {torch.get_num_threads()} threads"
 
 
-def out_of_memory(error: Exception) -> DeviceError:
-    """What to tell a user whose machine ran out of memory."""
-    where = "graphics card" if isinstance(error, torch.cuda.OutOfMemoryError) else "computer"
-    return DeviceError(
-        f"The {where} has too little free memory for these settings. Use a smaller image size or batch, "
-        "a higher bank or descriptor ratio, or another device."
-    )
+@contextmanager
+def memory_told() -> Iterator[None]:
+    """Inside, too little memory becomes a DeviceError; every other error stays what it is."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        where = "graphics card" if isinstance(error, torch.OutOfMemoryError) else "computer"
+        raise DeviceError(
+            f"The {where} has too little free memory for these settings. Use a smaller image size or batch, "
+            "a higher bank or descriptor ratio, or another device."
+        ) from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """On the CPU torch raises a plain RuntimeError, which only its text tells from others."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.config import Config
 from core.dataset import Sample
-from core.device import choose_device, out_of_memory
+from core.device import choose_device, memory_told
 from core.errors import DatasetError, ImageError
 from core.images import read_image
 from core.model import CfaModel
@@ -103,11 +103,12 @@ class Inspector:
             device: auto, cpu, cuda or cuda:N.
 
         Raises:
-            DeviceError: The device is absent.
+            DeviceError: The device is absent or its memory too small.
         """
         self.trained = trained
         self._device = choose_device(device)
-        self._network: CfaModel = trained.network.to(self._device).eval()
+        with memory_told():
+            self._network: CfaModel = trained.network.to(self._device).eval()
 
     def inspect(self, image: NDArray[np.uint8], sample: Sample | None = None) -> Inspection:
         """Inspect one image.
@@ -125,12 +126,9 @@ class Inspector:
         config, network = self.trained.config, self._network
         place_of = geometry((image.shape[0], image.shape[1]), config, network.stride, network.cell)
         canvas = torch.from_numpy(apply(image, place_of.placement))[None]  # (1, H, W, 3)
-        try:
-            with torch.inference_mode():
-                distances = network(canvas.to(self._device), config.method.neighbours)[0]  # (h, w, K)
-                grid = patch_scores(distances.flatten(0, 1), config.method.score).view(distances.shape[:2])
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise out_of_memory(error) from error
+        with memory_told(), torch.inference_mode():
+            distances = network(canvas.to(self._device), config.method.neighbours)[0]  # (h, w, K)
+            grid = patch_scores(distances.flatten(0, 1), config.method.score).view(distances.shape[:2])
         values = anomaly_map(
             grid.cpu().numpy(), place_of.valid, place_of.inspected, network.cell, config.method.smoothing
         )

@@ -15,7 +15,7 @@ from torch import Tensor
 from core.backbone import build_backbone
 from core.config import Bank, Config, FeatureScale, Method
 from core.dataset import Sample
-from core.device import choose_device, describe_device, out_of_memory
+from core.device import choose_device, describe_device, memory_told
 from core.errors import DatasetError, ImageError
 from core.feature_cache import DEFAULT_BUDGET, FeatureCache
 from core.images import read_image
@@ -80,24 +80,21 @@ def train(
     started = time.monotonic()
     run = _Run(config, choose_device(device), report, cancel or CancelToken())
     training, held_out = split(good, config.training.holdout, config.training.seed)
-    try:
-        with FeatureCache(run.device, memory_budget) as cache:
-            run.report(Progress(Phase.READING, 0, 0))
-            generator = torch.Generator().manual_seed(config.training.seed)
-            backbone = build_backbone(config.backbone, weights)
-            network = CfaModel(
-                backbone,
-                descriptor_ratio=config.method.descriptor_ratio,
-                initial_radius=config.method.initial_radius,
-                generator=generator,
-            ).to(run.device)
-            masks, skipped = _fill(cache, network, training, run)
-            features = _Features(cache, network, masks)
-            _set_level_scale(network, features, run)
-            _build_bank(network, features, run)
-            history = _optimise(network, features, generator, run)
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise out_of_memory(error) from error
+    with memory_told(), FeatureCache(run.device, memory_budget) as cache:
+        run.report(Progress(Phase.READING, 0, 0))
+        generator = torch.Generator().manual_seed(config.training.seed)
+        backbone = build_backbone(config.backbone, weights)
+        network = CfaModel(
+            backbone,
+            descriptor_ratio=config.method.descriptor_ratio,
+            initial_radius=config.method.initial_radius,
+            generator=generator,
+        ).to(run.device)
+        masks, skipped = _fill(cache, network, training, run)
+        features = _Features(cache, network, masks)
+        _set_level_scale(network, features, run)
+        _build_bank(network, features, run)
+        history = _optimise(network, features, generator, run)
     network.requires_grad_(requires_grad=False)
     summary = TrainingSummary(
         images=len(masks),
