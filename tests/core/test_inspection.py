@@ -285,16 +285,36 @@ def test_that_inspection_can_be_cancelled_between_images(inspector: Inspector, p
         next(results)
 
 
-def test_that_a_missing_device_and_too_little_memory_are_told(
+def test_that_a_missing_device_is_told(
     trained: TrainedModel, inspector: Inspector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(DeviceError, match="cuda:99"):
         Inspector(trained, device="cuda:99")
-    for error in (MemoryError, torch.OutOfMemoryError):
 
-        def fail(_network: CfaModel, _images: Tensor, error: type[Exception] = error) -> None:
-            raise error
 
-        monkeypatch.setattr(CfaModel, "pyramid", fail)
-        with pytest.raises(DeviceError, match="too little free memory"):
-            inspector.inspect(picture(0))
+def starve(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Let the features need more memory than there is."""
+
+    def hungry(_network: CfaModel, _images: Tensor) -> object:
+        if kind == "graphics card":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return torch.empty(10**15) if kind == "torch" else np.empty(10**15)
+
+    monkeypatch.setattr(CfaModel, "pyramid", hungry)
+
+
+@pytest.mark.parametrize("kind", ["torch", "numpy", "graphics card"])
+def test_that_too_little_memory_is_told_in_a_sentence(
+    kind: str, inspector: Inspector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starve(monkeypatch, kind)
+    where = kind if kind == "graphics card" else "computer"
+    with pytest.raises(DeviceError, match=f"The {where} has too little free memory.*smaller image size"):
+        inspector.inspect(picture(0))
+
+
+def test_that_any_other_error_of_torch_stays_what_it_is(inspector: Inspector, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug keeps its traceback."""
+    monkeypatch.setattr(CfaModel, "pyramid", lambda _network, _images: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="inconsistent tensor size"):
+        inspector.inspect(picture(0))

@@ -2,6 +2,7 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -156,20 +157,40 @@ def test_that_training_on_nothing_is_refused() -> None:
         train([], TINY, device="cpu")
 
 
-def test_that_a_missing_device_and_too_little_memory_are_told(
-    parts: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_that_a_missing_device_is_told(parts: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("cuda:99", "abacus", "meta"):
         with pytest.raises(DeviceError, match=name):
             train(parts, TINY, device=name)
-    for error in (MemoryError, torch.OutOfMemoryError):
 
-        def fail(_model: object, _images: object, error: type[Exception] = error) -> None:
-            raise error
 
-        monkeypatch.setattr(CfaModel, "pyramid", fail)
-        with pytest.raises(DeviceError, match="too little free memory"):
-            train(parts, TINY, device="cpu")
+def starve(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Let the features need more memory than there is."""
+
+    def hungry(_network: CfaModel, _images: Tensor) -> object:
+        if kind == "graphics card":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return torch.empty(10**15) if kind == "torch" else np.empty(10**15)
+
+    monkeypatch.setattr(CfaModel, "pyramid", hungry)
+
+
+@pytest.mark.parametrize("kind", ["torch", "numpy", "graphics card"])
+def test_that_too_little_memory_is_told_in_a_sentence(
+    kind: str, parts: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starve(monkeypatch, kind)
+    where = kind if kind == "graphics card" else "computer"
+    with pytest.raises(DeviceError, match=f"The {where} has too little free memory.*smaller image size"):
+        train(parts, TINY, device="cpu")
+
+
+def test_that_any_other_error_of_torch_stays_what_it_is(
+    parts: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug keeps its traceback."""
+    monkeypatch.setattr(CfaModel, "pyramid", lambda _network, _images: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="inconsistent tensor size"):
+        train(parts, TINY, device="cpu")
 
 
 # --- sizes, padding, regions ------------------------------------------------------------------------------------------
