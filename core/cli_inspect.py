@@ -28,6 +28,8 @@ from core.trained_model import TrainedModel
 
 Row = dict[str, Any]
 _COLUMNS = ("path", "score", "threshold", "verdict", "message")
+_QUICKLY = 1
+"""PNG's compression level: six times as fast as the usual one, for a tenth more bytes."""
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -158,18 +160,18 @@ def _with_pictures(result: Inspection | Failure, files: dict[str, Path], line: T
     try:
         for suffix, path in files.items():
             if suffix == ".tiff":
-                _write_picture(path, Image.fromarray(source_map), "TIFF")
+                _write_picture(path, Image.fromarray(source_map), format="TIFF")
             else:
                 picture = overlay(read_image(result.sample.path), source_map, line.value)
-                _write_picture(path, Image.fromarray(picture), "PNG")
+                _write_picture(path, Image.fromarray(picture), format="PNG", compress_level=_QUICKLY)
     except ImageError as error:  # gone since it was inspected
         return Failure(result.sample, str(error))
     return result
 
 
-def _write_picture(path: Path, picture: Image.Image, kind: str) -> None:
+def _write_picture(path: Path, picture: Image.Image, **options: Any) -> None:
     make_folder(path.parent)
-    write_atomically(path, lambda file: picture.save(file, kind), durable=False)
+    write_atomically(path, lambda file: picture.save(file, **options), durable=False)
 
 
 def _row(result: Inspection | Failure, line: Threshold) -> Row:

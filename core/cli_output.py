@@ -175,9 +175,15 @@ class ProgressBars:
             return
         task = self._tasks.get(progress.phase)
         if task is None:
+            self._finish()
             name = progress.phase.value.capitalize()
             task = self._bars.add_task(name, total=progress.total, unit=progress.unit, detail="")
             self._tasks[progress.phase] = task
         step = progress.step
         detail = "" if step is None else f"loss {step.loss:.1f}, r² {step.radius_squared:.3f}"
         self._bars.update(task, completed=progress.done, total=progress.total, detail=detail)
+
+    def _finish(self) -> None:
+        """A phase that begins ends those before it, also where not all that was counted had to be done."""
+        for task in self._bars.tasks:
+            self._bars.update(task.id, completed=task.total)
