@@ -34,7 +34,8 @@ REFERENCE_SQUARED_DISTANCE = 0.5
 DEFAULT_FALSE_ALARM_RATE = 0.05
 FEW_IMAGES = 10
 _SCALE_SAMPLE = 4096
-_RECORD_EVERY = 10
+_RECORDS = 400
+_STEPS_PER_RECORD = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -248,6 +249,7 @@ def _optimise(network: CfaModel, features: _Features, generator: torch.Generator
     optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, amsgrad=True)
     steps = -(-len(features) // settings.batch_size)
     recorder = _Recorder()
+    stride = max(1, min(_STEPS_PER_RECORD, settings.epochs * steps // _RECORDS))  # a short training shows every step
     for epoch in range(settings.epochs):
         order = torch.randperm(len(features), generator=generator).tolist()
         for step in range(steps):
@@ -255,7 +257,7 @@ def _optimise(network: CfaModel, features: _Features, generator: torch.Generator
             batch = order[step * settings.batch_size : (step + 1) * settings.batch_size]
             recorder.add(_step(network, features.patches(batch), optimiser, method))
             done = epoch + (step + 1) / steps
-            if (step + 1) % _RECORD_EVERY == 0 or step + 1 == steps:
+            if (step + 1) % stride == 0 or step + 1 == steps:
                 record = recorder.flush(done)
                 run.report(Progress(Phase.TRAINING, done, settings.epochs, "epochs", record))
     return recorder.history
