@@ -26,7 +26,7 @@ def status_of(error: BaseException, *, as_json: bool = False) -> int:
         (CancelledByUser(), 1, "cfa: Cancelled. Nothing was left half-written.\n"),
         (KeyboardInterrupt(), 1, "cfa: Cancelled. Nothing was left half-written.\n"),
         (ModelFileError("a\nb [red]x[/red] :smile: \udcff"), 1, "cfa: a\\nb [red]x[/red] :smile: \\udcff\n"),
-        (ModelFileError("long " * 100), 1, "cfa: " + "long " * 100 + "\n"),
+        (ModelFileError("long " * 100 + "end"), 1, "cfa: " + "long " * 100 + "end\n"),
     ],
 )
 @pytest.mark.parametrize("as_json", [False, True])
