@@ -122,7 +122,7 @@ def test_that_r_moves_repulsion_becomes_active_and_the_record_shows_it(trained_w
 
 
 def test_that_the_record_holds_means_over_its_steps(trained_with: TrainedWith, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nine images in batches of one: nine steps an epoch, recorded after each, or after the fourth, the eighth and the last."""
+    """Nine steps, recorded one by one; or, where few records are wanted, after the fourth, the eighth and the last."""
     every = trained_with(epochs=1, batch_size=1).summary.history
     monkeypatch.setattr(training, "_RECORDS", 2)
     some = trained_with(epochs=1, batch_size=1).summary.history
