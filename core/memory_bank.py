@@ -13,8 +13,9 @@ from core.neighbours import nearest_centres
 
 GLOBAL_SAMPLE = 120_000
 """Patches that the `global` bank is clustered from."""
-_FEW_POINTS = 20_000
-_LLOYD_ITERATIONS = 300
+_EXACT_LIMIT = 8_000_000
+"""Points times centres up to which K-means runs to convergence."""
+_LLOYD_ITERATIONS = 100
 _KMEANS_BATCH = 8192
 _KMEANS_PASSES = 4
 
@@ -169,7 +170,7 @@ def k_means(points: Tensor, count: int, seed: int, check: Callable[[], None] = l
 
     values = points.detach().cpu().numpy()
     count = min(count, len(values))
-    if len(values) <= _FEW_POINTS:
+    if len(values) * count <= _EXACT_LIMIT:
         model = KMeans(count, n_init=1, max_iter=_LLOYD_ITERATIONS, random_state=seed).fit(values)
     else:
         random = np.random.default_rng(seed)

@@ -115,7 +115,7 @@ def main() -> None:
         parts = make_sample_parts(Path(folder) / "sample-parts", good=100)
         photographer = Photographer(options.out, settings)
         main_job(photographer, parts, options.preset)
-        photographer.window._end()  # noqa: SLF001  no question about the unsaved model
+        photographer.window._end()  # no question about the unsaved model
 
 
 if __name__ == "__main__":
