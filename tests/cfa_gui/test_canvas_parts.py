@@ -11,7 +11,6 @@ from PySide6.QtGui import QImage
 from cfa_gui.widgets.axes import Span, padded, round_up, tick_texts, ticks
 from cfa_gui.widgets.contour import contour_segments
 from cfa_gui.widgets.heat import heat_image, indices, lookup, thinned
-from cfa_gui.widgets.loss_plot import thin
 from cfa_gui.widgets.pyramid import SMOOTH_LIMIT, Pyramid
 from cfa_gui.widgets.view import View
 
@@ -184,13 +183,3 @@ def test_that_a_span_of_one_value_has_width() -> None:
     for value in (0.0, 3.0, -2.0):
         span = padded(value, value)
         assert span.low < value < span.high
-
-
-def test_that_thinning_a_curve_keeps_its_peaks_and_its_end() -> None:
-    values = np.zeros(100_000)
-    values[12_345], values[-1] = 7.0, 3.0
-    chosen = thin(values, 300)
-    assert chosen.size <= 700
-    assert {12_345, 99_999} <= set(chosen.tolist())
-    assert np.all(np.diff(chosen) > 0)
-    assert thin(values[:500], 300).tolist() == list(range(500))
