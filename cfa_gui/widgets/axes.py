@@ -1,12 +1,7 @@
-"""Axes for painted plots: round ticks, the way from data to pixels, and the frame."""
+"""What an axis covers, and round values on it."""
 
 import math
 from dataclasses import dataclass
-
-from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QFontMetricsF, QPainter, QPen
-
-from cfa_gui import theme
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,38 +20,9 @@ class Span:
         """Where a value lies: 0 at `low`, 1 at `high`."""
         return (value - self.low) / (self.high - self.low)
 
-    def value(self, share: float) -> float:
-        """The value at a share; the inverse of `share`."""
-        return self.low + share * (self.high - self.low)
-
     def clamp(self, value: float) -> float:
         """The nearest value inside."""
         return min(max(value, self.low), self.high)
-
-
-@dataclass(frozen=True, slots=True)
-class Axes:
-    """A plot's area in logical pixels, with the data that it covers."""
-
-    area: QRectF
-    x: Span
-    y: Span
-
-    def place(self, x: float, y: float) -> QPointF:
-        """Where a point of the data lies."""
-        return QPointF(self.place_x(x), self.place_y(y))
-
-    def place_x(self, x: float) -> float:
-        """Where a value on the horizontal axis lies."""
-        return self.area.left() + self.x.share(x) * self.area.width()
-
-    def place_y(self, y: float) -> float:
-        """Where a value on the vertical axis lies."""
-        return self.area.bottom() - self.y.share(y) * self.area.height()
-
-    def value_x(self, pixel: float) -> float:
-        """The value on the horizontal axis at a pixel."""
-        return self.x.value((pixel - self.area.left()) / max(self.area.width(), 1))
 
 
 def padded(low: float, high: float, share: float = 0.05) -> Span:
@@ -106,64 +72,3 @@ def tick_texts(values: tuple[float, ...]) -> tuple[str, ...]:
     """The labels of a row of ticks."""
     step = values[1] - values[0] if len(values) > 1 else abs(values[0]) if values else 1.0
     return tuple(tick_text(value, step) for value in values)
-
-
-def paint_y_grid(painter: QPainter, axes: Axes, values: tuple[float, ...]) -> None:
-    """Faint lines across, their values left of the area."""
-    painter.setFont(theme.figures(painter.font(), theme.CAPTION))
-    for value, text in zip(values, tick_texts(values), strict=True):
-        y = round(axes.place_y(value)) + 0.5
-        painter.setPen(QPen(theme.colour("border", 0.6), 1))
-        painter.drawLine(QPointF(axes.area.left(), y), QPointF(axes.area.right(), y))
-        painter.setPen(theme.colour("muted"))
-        box = QRectF(0, y - 8, axes.area.left() - 6, 16)
-        painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, text)
-
-
-def paint_x_axis(painter: QPainter, axes: Axes, values: tuple[float, ...], label: str = "", *, unit: str = "") -> None:
-    """The base line with its values below.
-
-    Args:
-        painter: At the widget's origin.
-        axes: Where to draw.
-        values: The ticks.
-        label: What the axis is, at its right end; values that it would cover are left out.
-        unit: Written after the last value instead.
-    """
-    painter.setFont(theme.figures(painter.font(), theme.CAPTION))
-    metrics = QFontMetricsF(painter.font())
-    base = round(axes.area.bottom()) + 0.5
-    painter.setPen(QPen(theme.colour("strong"), 1))
-    painter.drawLine(QPointF(axes.area.left(), base), QPointF(axes.area.right(), base))
-    room = metrics.horizontalAdvance(label) + 12 if label else -20.0
-    texts = list(tick_texts(values))
-    if texts and unit:
-        texts[-1] += f" {unit}"
-    for value, text in zip(values, texts, strict=True):
-        x = axes.place_x(value)
-        half = metrics.horizontalAdvance(text) / 2 + 1
-        if label and x + half > axes.area.right() - room:
-            continue
-        painter.setPen(QPen(theme.colour("strong"), 1))
-        painter.drawLine(QPointF(x, base), QPointF(x, base + 3))
-        painter.setPen(theme.colour("muted"))
-        left = min(x - half, axes.area.right() + 8 - 2 * half)
-        painter.drawText(QRectF(left, base + 4, 2 * half, 14), Qt.AlignmentFlag.AlignCenter, text)
-    if label:
-        painter.setPen(theme.colour("muted"))
-        box = QRectF(axes.area.right() - room, base + 4, room, 14)
-        painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, label)
-
-
-def paint_empty(painter: QPainter, area: QRectF, title: str, hint: str = "") -> None:
-    """The designed blank: what will be here, and what to do for it."""
-    font = theme.figures(painter.font(), theme.BODY)
-    painter.setFont(font)
-    painter.setPen(theme.colour("muted"))
-    flags = Qt.AlignmentFlag.AlignHCenter | Qt.TextFlag.TextWordWrap
-    middle = area.center().y()
-    inner = area.adjusted(12, 0, -12, 0)
-    painter.drawText(QRectF(inner.left(), middle - 20, inner.width(), 18), flags, title)
-    if hint:
-        painter.setFont(theme.figures(painter.font(), theme.CAPTION))
-        painter.drawText(QRectF(inner.left(), middle + 2, inner.width(), 60), flags, hint)

@@ -1,25 +1,29 @@
 """Scores of all parts, with the threshold as a line that can be dragged."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal, SignalInstance
-from PySide6.QtGui import QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtCore import QEvent, QSize, Qt, Signal, SignalInstance, Slot
+from PySide6.QtGui import QFocusEvent, QHelpEvent, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from cfa_gui.widgets.axes import Axes, Span, padded, paint_empty
-from cfa_gui.widgets.histogram_paint import DEFECT, GOOD, UNLABELLED, Bars, Line, paint_histogram
+from cfa_gui.widgets.axes import Span, padded
+from cfa_gui.widgets.histogram_bars import DEFECT, GOOD, UNLABELLED, Bars, Line
+from cfa_gui.widgets.lazy_plot import LazyPlot
+
+if TYPE_CHECKING:
+    from cfa_gui.widgets.histogram_chart import HistogramChart
 
 __all__ = ["DEFECT", "GOOD", "UNLABELLED", "ScoreHistogram"]
 
-_MARGINS = (44.0, 46.0, 14.0, 22.0)
-"""Left, top, right, bottom of the bars, logical pixels."""
 _REACH = 7.0
 """How near the pointer must be to a line to take hold of it."""
 _KEY_STEPS = 200
 """Steps of a key from one end to the other."""
 
 
-class ScoreHistogram(QWidget):
+class ScoreHistogram(LazyPlot["HistogramChart"]):
     """A histogram with the threshold, and a lower line that begins the "uncertain" band if wanted.
 
     Keys, when focused: left and right move the threshold (Shift: ten steps), with Ctrl the lower line; Home and End go
@@ -34,7 +38,7 @@ class ScoreHistogram(QWidget):
     lower_released = Signal(float)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__("No scores yet", "After an inspection, every part stands here by its score.", parent)
         self._scores = np.empty(0)
         self._groups = np.empty(0, np.int8)
         self._span = Span(0.0, 1.0)
@@ -86,7 +90,7 @@ class ScoreHistogram(QWidget):
     def mark_score(self, score: float | None) -> None:
         """Point out the score of the part that is on the canvas."""
         self._marked = score
-        self.update()
+        self.redraw()
 
     def flagged(self) -> int:
         """How many scores lie above the threshold."""
@@ -94,9 +98,11 @@ class ScoreHistogram(QWidget):
         return 0 if threshold is None else int(np.count_nonzero(self._scores > threshold))
 
     def line_position(self, line: Line = "threshold") -> float | None:
-        """Where a line is drawn, logical pixels from the left edge of the widget; None where there is no such line."""
+        """Where a line is drawn, logical pixels from the left edge of the widget; None where there is none in sight."""
         value = self._lines[line]
-        return None if value is None else self._axes().place_x(self._span.clamp(value))
+        if value is None or self._chart is None or not self.has_data():
+            return None
+        return self._chart.place(self._span.clamp(value))
 
     # State
 
@@ -140,13 +146,28 @@ class ScoreHistogram(QWidget):
             return self.threshold_moved, self.threshold_released
         return self.lower_moved, self.lower_released
 
-    def _axes(self) -> Axes:
-        left, top, right, bottom = _MARGINS
-        area = QRectF(left, top, max(self.width() - left - right, 1), max(self.height() - top - bottom, 1))
-        return Axes(area, self._span, Span(0.0, 1.0) if self._bars is None else self._bars.span())
+    def has_data(self) -> bool:
+        """Whether there are scores."""
+        return self._scores.size > 0
 
-    def _bars_now(self) -> Bars:
-        count = int(np.clip(self._axes().area.width() / 9, 10, 90))
+    def _make_chart(self) -> "HistogramChart":
+        from cfa_gui.widgets.histogram_chart import HistogramChart
+
+        chart = HistogramChart(self)
+        chart.resized.connect(self._on_resized)
+        return chart
+
+    def _draw(self, chart: "HistogramChart") -> None:
+        chart.draw_bars(self._bars_for(chart))
+        focus = self.hasFocus() or self._dragged is not None
+        chart.draw_lines(self._lines, self._span, marked=self._marked, focus=focus)
+
+    @Slot()
+    def _on_resized(self) -> None:
+        self.redraw()
+
+    def _bars_for(self, chart: "HistogramChart") -> Bars:
+        count = chart.bar_count()
         if self._bars is None or self._bars.count != count:
             self._bars = Bars.of(self._scores, self._groups, self._span, count)
         return self._bars
@@ -161,7 +182,7 @@ class ScoreHistogram(QWidget):
         else:
             text = f"Threshold {threshold:.4g}: {self.flagged()} of {self._scores.size} parts are flagged."
         self.setAccessibleDescription(text)
-        self.update()
+        self.redraw()
 
     # Events
 
@@ -176,9 +197,10 @@ class ScoreHistogram(QWidget):
         return super().event(event)
 
     def _show_tip(self, event: QHelpEvent) -> None:
-        axes = self._axes()
-        if self._scores.size and axes.area.contains(event.pos()):
-            text = self._bars_now().words_at(axes.value_x(event.pos().x()))
+        chart, x = self._chart, event.pos().x()
+        value = None if chart is None or not self.has_data() else chart.value(x)
+        if chart is not None and value is not None and self._span.low <= value <= self._span.high:
+            text = self._bars_for(chart).words_at(value)
         else:
             text = "Drag the line, or focus here and press ← or →, to move the threshold. Parts above it are flagged."
         QToolTip.showText(event.globalPos(), text, self)
@@ -213,13 +235,13 @@ class ScoreHistogram(QWidget):
         """Take hold of a line."""
         if event.button() == Qt.MouseButton.LeftButton:
             self._dragged = self._line_at(event.position().x())
-            self.update()
+            self.redraw()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802  Qt's name
         """Move the line held; show what can be held."""
         x = event.position().x()
-        if self._dragged is not None:
-            self._move(self._dragged, self._axes().value_x(x), released=False)
+        if self._dragged is not None and self._chart is not None:
+            self._move(self._dragged, self._chart.value(x), released=False)
         elif self._line_at(x) is not None:
             self.setCursor(Qt.CursorShape.SplitHCursor)
         else:
@@ -228,18 +250,15 @@ class ScoreHistogram(QWidget):
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802  Qt's name
         """Let go."""
         line, self._dragged = self._dragged, None
-        if line is not None:
-            self._move(line, self._axes().value_x(event.position().x()), released=True)
+        if line is not None and self._chart is not None:
+            self._move(line, self._chart.value(event.position().x()), released=True)
 
-    def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802  Qt's name
-        """Bars, lines and legend, or the empty state."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if self._scores.size == 0:
-            hint = "After an inspection, every part stands here by its score."
-            paint_empty(painter, QRectF(self.rect()), "No scores yet", hint)
-        else:
-            bars = self._bars_now()
-            focus = self.hasFocus() or self._dragged is not None
-            paint_histogram(painter, self._axes(), bars, self._lines, marked=self._marked, focus=focus)
-        painter.end()
+    def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802  Qt's name
+        """Show that keys move the line now."""
+        super().focusInEvent(event)
+        self.redraw()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:  # noqa: N802  Qt's name
+        """Show that they do not."""
+        super().focusOutEvent(event)
+        self.redraw()

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from cfa_gui.widgets.axes import Span
-from cfa_gui.widgets.histogram_paint import Bars
+from cfa_gui.widgets.histogram_bars import Bars
 from cfa_gui.widgets.score_histogram import DEFECT, GOOD, UNLABELLED, ScoreHistogram
 
 KEY = Qt.Key
@@ -173,3 +173,60 @@ def test_that_every_score_is_in_a_bar_and_bars_can_be_read() -> None:
     words = bars.words_at(0.02)
     assert words.startswith("Scores 0 to 0.05: ")
     assert f"{bars.counts[GOOD, 0]} good" in words
+
+
+def test_that_one_defect_among_thousands_is_seen() -> None:
+    scores = np.full(5001, 0.5)
+    groups = np.array([GOOD] * 5000 + [DEFECT], np.int8)
+    stacked = Bars.of(scores, groups, Span(0.0, 1.0), 4).stacked(least=30.0)
+    bottom, top = stacked[DEFECT]
+    assert (bottom[2], top[2]) == (5000, 5030)
+    assert np.all(stacked[UNLABELLED][0] == stacked[UNLABELLED][1])
+
+
+def grey_levels(histogram: ScoreHistogram, score: float) -> set[int]:
+    """What is seen in grey inside the bar at a score, just above the axis."""
+    chart = histogram._chart
+    assert chart is not None
+    image = histogram.grab().toImage()
+    ratio = image.devicePixelRatio()
+    base = chart._plot.view.mapTo(histogram, chart._plot.place(0, 0).toPoint()).y()
+    columns = range(round((chart.place(score) + 1) * ratio), round((chart.place(score) + 7) * ratio))
+    rows = range(round((base - 8) * ratio), round((base - 3) * ratio))
+    return {image.pixelColor(x, y).lightness() // 8 for x in columns for y in rows}
+
+
+def test_that_a_defect_is_told_from_a_good_part_without_colour(histogram: ScoreHistogram) -> None:
+    histogram.set_threshold(1.9)
+    histogram.set_scores(np.repeat([0.1, 1.0], 50), np.repeat([GOOD, DEFECT], 50).astype(np.int8))
+    bars = histogram._bars
+    assert bars is not None
+    good, defect = bars.edges[np.flatnonzero(bars.counts.sum(axis=0))]
+    assert len(grey_levels(histogram, good)) == 1
+    assert len(grey_levels(histogram, defect)) > 1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_that_handles_stay_inside_and_apart(histogram: ScoreHistogram, share: float) -> None:
+    histogram.set_threshold(histogram._span.high * share)
+    histogram.set_lower(histogram._span.high * share * 0.99)
+    histogram.grab()  # labels find their places when painted
+    chart = histogram._chart
+    assert chart is not None
+    labels = [chart._lines[line]._line.label for line in ("threshold", "lower")]
+    threshold, lower = (label.mapRectToScene(label.boundingRect()) for label in labels)
+    assert not threshold.intersects(lower)
+    for handle in (threshold, lower):
+        assert chart._plot.area().left() <= handle.left()
+        assert handle.right() <= chart._plot.area().right()
+
+
+def test_that_the_mouse_reaches_the_line_through_the_chart(histogram: ScoreHistogram) -> None:
+    window = histogram.window().windowHandle()
+    heard = Heard(histogram)
+    start = line_at(histogram)
+    QTest.mousePress(window, LEFT, pos=start)
+    QTest.mouseMove(window, start + QPoint(20, 0))
+    QTest.mouseRelease(window, LEFT, pos=start + QPoint(20, 0))
+    assert len(heard.released) == 1
+    assert histogram.hasFocus() or not histogram.isActiveWindow()
