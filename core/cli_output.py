@@ -106,8 +106,7 @@ def outcome(*, as_json: bool) -> Iterator[CancelToken]:
 
 def _end(sentence: str, status: int, *, as_json: bool) -> NoReturn:
     if as_json:
-        with contextlib.suppress(OutputError):  # standard output itself may be what fails
-            json_object({"error": sentence})
+        json_object({"error": sentence})  # where standard output itself failed, it goes nowhere by now
     fail(sentence, status)
 
 
