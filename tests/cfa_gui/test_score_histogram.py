@@ -225,6 +225,7 @@ def test_that_the_mouse_reaches_the_line_through_the_chart(histogram: ScoreHisto
     window = histogram.window().windowHandle()
     heard = Heard(histogram)
     start = line_at(histogram)
+    assert histogram.childAt(start) is None
     QTest.mousePress(window, LEFT, pos=start)
     QTest.mouseMove(window, start + QPoint(20, 0))
     QTest.mouseRelease(window, LEFT, pos=start + QPoint(20, 0))
