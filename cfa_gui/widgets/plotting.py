@@ -60,10 +60,9 @@ class Plot:
             QGraphicsView.CacheModeFlag.CacheNone
         )  # what is cached is filled with the window's colour
         self.view.viewport().setAutoFillBackground(False)
+        # WORKAROUND(pyqtgraph 0.14): the menu is made though not wanted, and would be left behind
         menu = self.items.ctrlMenu
-        menu.setParent(
-            widget, menu.windowFlags()
-        )  # WORKAROUND(pyqtgraph 0.14): made though not wanted, and left behind
+        menu.setParent(widget, menu.windowFlags())
         self.items.hideButtons()
         self.items.setMouseEnabled(x=False, y=False)
         self.items.disableAutoRange()
