@@ -167,11 +167,13 @@ def k_means(points: Tensor, count: int, seed: int, check: Callable[[], None] = l
         (min(count, n), D') float32 on the device of `points`.
     """
     from sklearn.cluster import KMeans, MiniBatchKMeans  # type: ignore[import-untyped]  # slow to import
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn depends on it
 
     values = points.detach().cpu().numpy()
     count = min(count, len(values))
     if len(values) * count <= _EXACT_LIMIT:
-        model = KMeans(count, n_init=1, max_iter=_LLOYD_ITERATIONS, random_state=seed).fit(values)
+        with threadpool_limits(1, user_api="blas"):  # its thousands of small products cost ten times as much on two
+            model = KMeans(count, n_init=1, max_iter=_LLOYD_ITERATIONS, random_state=seed).fit(values)
     else:
         random = np.random.default_rng(seed)
         start = values[random.permutation(len(values))[:count]]
