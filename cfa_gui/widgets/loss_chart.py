@@ -11,8 +11,8 @@ from cfa_gui import theme
 from cfa_gui.widgets.axes import round_up
 from cfa_gui.widgets.plotting import Plot, brush, pg
 
-_ROOM = 1.04
-"""A line at the top of the axis is not cut."""
+_ROOM = 1.45
+"""The legend lies above the lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,9 @@ class _Part:
         self.plot = plot
         self._curves = curves
         self._lines = [pg.PlotDataItem() for _ in curves]
-        self._legend = pg.LegendItem(offset=(-1, 1), labelTextSize=f"{theme.CAPTION}px", horSpacing=4, verSpacing=-6)
+        self._legend = pg.LegendItem(
+            offset=(-1, 1), labelTextSize=f"{theme.CAPTION}px", horSpacing=4, verSpacing=-6, colCount=2
+        )
         self._legend.layout.setContentsMargins(6, 2, 6, 2)
         self._legend.setParentItem(plot.items.getViewBox())
         for number, line in enumerate(self._lines):
