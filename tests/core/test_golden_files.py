@@ -1,0 +1,28 @@
+"""A model file of every past format version is kept, and opens for ever with the scores it had."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.inspection import Inspector
+from core.model_file import FORMAT_VERSION, load_model
+
+GOLDEN = Path(__file__).parent / "golden"
+SCORES = {1: 8.654245376586914}
+
+
+def stripes() -> "np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]":
+    """A picture that every version of numpy draws alike."""
+    rows, columns = np.mgrid[0:72, 0:96]
+    return np.stack([(rows * 3 + columns) % 256, (rows + columns * 2) % 256, (rows * columns) % 256], axis=2).astype(
+        np.uint8
+    )
+
+
+@pytest.mark.parametrize("version", range(1, FORMAT_VERSION + 1))
+def test_that_a_file_of_a_past_version_opens_with_its_scores(version: int) -> None:
+    trained = load_model(GOLDEN / f"format-{version}.cfa")
+    assert trained.threshold is not None
+    assert trained.summary.history
+    assert Inspector(trained, device="cpu").inspect(stripes()).score == pytest.approx(SCORES[version], rel=1e-4)
