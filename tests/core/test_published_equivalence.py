@@ -175,9 +175,15 @@ def slow_features(sample: Sample, backbone: Backbone, scale: Tensor) -> tuple[Te
     ("sizes", "learning_rate"), [(((64, 64),) * 6, 1e-3), (UNSCALED * 2, 2e-4)], ids=["one size", "mixed sizes"]
 )
 def test_that_cached_training_takes_the_steps_of_the_published_form(
-    sizes: tuple[tuple[int, int], ...], learning_rate: float, tmp_path: Path, backbone: Backbone, shared_backbone: None
+    sizes: tuple[tuple[int, int], ...],
+    learning_rate: float,
+    tmp_path: Path,
+    backbone: Backbone,
+    shared_backbone: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Several epochs of the engine's path against full-resolution features, the whole distance matrix and autograd."""
+    monkeypatch.setattr(training, "_STEPS_PER_RECORD", 1)
     samples = write_parts(tmp_path, sizes)
     config = WHOLE_64.with_changes(
         epochs=3,
@@ -208,11 +214,10 @@ def test_that_cached_training_takes_the_steps_of_the_published_form(
         batches += [order[:4], order[4:]]
     losses = published.optimise(images, (weight, bias, r), bank, batches, k=3, j=2, learning_rate=learning_rate)
 
-    assert [record.repulsion > 0 for record in ours.summary.history] == [True] * 3
-    epoch_means = np.array(losses).reshape(3, 2).mean(axis=1)
-    np.testing.assert_allclose([record.loss for record in ours.summary.history], epoch_means, rtol=1e-4)
+    assert all(record.attraction > 0 and record.repulsion > 0 for record in ours.summary.history)
+    np.testing.assert_allclose([record.loss for record in ours.summary.history], losses, rtol=1e-4)
     moved = (weight - start.weight).detach().norm()
-    assert float((ours.network.descriptor.weight - weight).detach().norm() / moved) < 1e-3
+    assert float((ours.network.descriptor.weight - weight).detach().norm() / moved) < 1e-4
     torch.testing.assert_close(ours.network.radius.double(), r[0].detach(), rtol=1e-5, atol=0)
     assert abs(float(r.detach()) - R) > 1e-3
 
