@@ -1,36 +1,28 @@
 """The work behind `cfa inspect`: verdicts on standard output, a table, maps and overlays in files."""
 
-import csv
-import io
-import itertools
-import os
-import re
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from core import cli_output as out
-from core.atomic_file import make_folder, require_writable, require_writable_folder, write_atomically, write_bytes
+from core.atomic_file import require_writable, require_writable_folder, write_bytes
 from core.cli_words import MOST_LISTED
 from core.dataset import Sample, find_samples
-from core.errors import ImageError, OutputError, ThresholdError
+from core.errors import ImageError, ThresholdError
 from core.images import read_image
 from core.inspection import Failure, Inspection, Inspector
 from core.model_file import load_model
 from core.overlay import overlay
 from core.progress import CancelToken
+from core.result_files import csv_table, file_stems, refuse_overwriting, write_picture
 from core.threshold import Threshold, judge, manual_threshold
 from core.trained_model import TrainedModel
 
 Row = dict[str, Any]
 _COLUMNS = ("path", "score", "threshold", "verdict", "message")
-_QUICKLY = 1
-"""PNG's compression level: six times as fast as the usual one, for a tenth more bytes."""
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +70,7 @@ def inspect(
             for result in inspector.inspect_many(samples, report=bars, cancel=cancel)
         ]
     if targets.csv is not None:
-        write_bytes(targets.csv, _table(rows))
+        write_bytes(targets.csv, csv_table(_COLUMNS, rows))
     _report(rows, line, as_json=as_json)
 
 
@@ -92,48 +84,11 @@ def _threshold(trained: TrainedModel, model: Path, asked: float | None) -> Thres
     return line
 
 
-def file_stems(names: Iterable[str]) -> dict[str, str]:
-    """For each image's name the path, without suffix, of what is written for it: relative, never leading outside.
-
-    It is the name without its suffix. Of images that differ in nothing else (or only in capitals, which many disks do
-    not tell apart) the first has it, the others keep their suffix.
-    """
-    stems: dict[str, str] = {}
-    taken: set[str] = set()
-
-    def take(name: str, stem: str) -> bool:
-        key = unicodedata.normalize("NFC", stem).casefold()
-        free = key not in taken
-        if free:
-            taken.add(key)
-            stems[name] = stem
-        return free
-
-    inside = {name: _inside(name) for name in names}
-    later = [name for name, place in inside.items() if not take(name, str(place.with_suffix("")))]
-    for name in later:
-        own = str(inside[name])
-        candidates = itertools.chain([own], (f"{own}-{number}" for number in itertools.count(2)))
-        next(stem for stem in candidates if take(name, stem))
-    return stems
-
-
-def _inside(name: str) -> PurePath:
-    """A relative path for a name that may be absolute (images on several drives) or lead upwards."""
-    path = PurePath(name)
-    drive = re.sub(r"\W+", "_", path.drive).strip("_")
-    parts = [part for part in path.parts if part not in (path.anchor, "..")]
-    return PurePath(drive, *parts) if parts else PurePath(drive or "picture")
-
-
 def _check(targets: Targets, model: Path, samples: Sequence[Sample], stems: dict[str, str]) -> None:
     """See before the work that everything can be written, and that no image nor the model would be overwritten."""
     written = [path for sample in samples for path in targets.files(stems[sample.name]).values()]
     written += [] if targets.csv is None else [targets.csv]
-    precious = {_identity(path) for path in (model, *(sample.path for sample in samples))}
-    for path in written:
-        if _identity(path) in precious:
-            raise OutputError(f"{path} would be overwritten, but is itself an image to inspect or the model.")
+    refuse_overwriting(written, (model, *(sample.path for sample in samples)))
     for folder in (targets.maps, targets.overlays):
         if folder is not None:
             require_writable_folder(folder)
@@ -148,10 +103,6 @@ def _warn_of_mixing(targets: Targets, paths: Sequence[Path]) -> None:
                 out.note(f"{folder} is inside {path}: the next inspection of {path} will take its files for images.")
 
 
-def _identity(path: Path) -> str:
-    return os.path.normcase(os.path.realpath(path))
-
-
 def _with_pictures(result: Inspection | Failure, files: dict[str, Path], line: Threshold) -> Inspection | Failure:
     """Write the map and the overlay of one image."""
     if isinstance(result, Failure) or not files:
@@ -160,18 +111,13 @@ def _with_pictures(result: Inspection | Failure, files: dict[str, Path], line: T
     try:
         for suffix, path in files.items():
             if suffix == ".tiff":
-                _write_picture(path, Image.fromarray(source_map), format="TIFF")
+                write_picture(path, Image.fromarray(source_map))
             else:
                 picture = overlay(read_image(result.sample.path), source_map, line.value)
-                _write_picture(path, Image.fromarray(picture), format="PNG", compress_level=_QUICKLY)
+                write_picture(path, Image.fromarray(picture))
     except ImageError as error:  # gone since it was inspected
         return Failure(result.sample, str(error))
     return result
-
-
-def _write_picture(path: Path, picture: Image.Image, **options: Any) -> None:
-    make_folder(path.parent)
-    write_atomically(path, lambda file: picture.save(file, **options), durable=False)
 
 
 def _row(result: Inspection | Failure, line: Threshold) -> Row:
@@ -179,17 +125,6 @@ def _row(result: Inspection | Failure, line: Threshold) -> Row:
     if isinstance(result, Failure):
         return row | {"verdict": "error", "message": result.message}
     return row | {"score": result.score, "verdict": judge(result.score, line).value, "message": ""}
-
-
-def _table(rows: Sequence[Row]) -> bytes:
-    """The rows as CSV in UTF-8. A path that a spreadsheet would take for a formula is written with `./` before it."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=_COLUMNS)
-    writer.writeheader()
-    for row in rows:
-        path = row["path"]
-        writer.writerow(row | {"path": f"./{path}" if path.startswith(_FORMULA_STARTS) else path})
-    return out.encodable(text.getvalue()).encode("utf-8")
 
 
 def _report(rows: Sequence[Row], line: Threshold, *, as_json: bool) -> None:

@@ -1,13 +1,13 @@
 """What the command line says of a model and of its evaluation, as plain data and in words."""
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from core import cli_output as out
 from core.backbone import BACKBONES, EMBEDDED
-from core.config import PRESETS, Bank, Config, FeatureScale, Resizing
+from core.config import Config
+from core.config_words import in_words, origin
 from core.evaluation import Evaluation
 from core.threshold import Threshold, percent, smallest_rate
 from core.trained_model import Skipped, TrainedModel
@@ -59,60 +59,12 @@ def model_json(trained: TrainedModel, path: Path) -> dict[str, Any]:
     }
 
 
-def origin(config: Config) -> str:
-    """Whose settings these are: "paper" (whatever the backbone and the seed), "ours" or "custom"."""
-    if _settings(config) == _settings(PRESETS["paper"]):
-        return "paper"
-    return "ours" if config.preset in PRESETS else "custom"
-
-
-def _settings(config: Config) -> Config:
-    return dataclasses.replace(config, preset="", backbone="", training=dataclasses.replace(config.training, seed=0))
-
-
 def whose(config: Config) -> str:
     """The origin in words."""
     said = _ORIGINS[origin(config)]
     if origin(config) == "paper" and config.backbone not in (set(BACKBONES) - {EMBEDDED}):
         said += f", but for the backbone: {config.backbone} is none of the paper's"
     return said
-
-
-def in_words(config: Config) -> str:
-    """The settings in one line."""
-    method, training = config.method, config.training
-    held_out = f"{percent(training.holdout)} of the good images held out" if training.holdout else "no image held out"
-    return (
-        f"{_picture(config)}; {_bank(config)}; {_scale(config)}; K = {method.neighbours}, "
-        f"J = {method.hard_negatives}; {out.count(training.epochs, 'epoch')} in batches of {training.batch_size}; "
-        f"{held_out}"
-    )
-
-
-def _picture(config: Config) -> str:
-    pre = config.preprocessing
-    match pre.resizing:
-        case Resizing.WHOLE:
-            return f"whole picture, area of {pre.image_size} × {pre.image_size} pixels"
-        case Resizing.SQUARE:
-            return f"whole picture squashed to {pre.image_size} × {pre.image_size} pixels (R)"
-        case Resizing.CROP:
-            return f"short side {pre.image_size} pixels, then the central {pre.crop_size} × {pre.crop_size} (R+C)"
-
-
-def _bank(config: Config) -> str:
-    ratio = config.method.bank_ratio
-    what = {
-        Bank.MEAN: "mean of each position over all images",
-        Bank.EMA: "moving average of each position over the images",
-        Bank.GLOBAL: "clusters over all positions of all images",
-    }[config.method.bank]
-    return f"memory bank: {what}, one centre per {'patch' if ratio == 1 else f'{ratio} patches'}"
-
-
-def _scale(config: Config) -> str:
-    reference = config.method.feature_scale is FeatureScale.REFERENCE
-    return "features brought to one scale" if reference else "features scaled as published"
 
 
 def print_model(trained: TrainedModel, path: Path) -> None:

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import cli_inspect
-from core.cli_inspect import file_stems
+from core import cli_inspect, result_files
 from core.dataset import find_samples
 from core.images import read_image
 from core.inspection import Failure, Inspection, Inspector
 from core.model_file import load_model, save_model
+from core.result_files import csv_table, file_stems
 from core.threshold import Threshold
 from tests.core.cli_runs import Command, Result, files, model_in, picture, write
 
@@ -195,7 +195,7 @@ def test_that_no_name_leads_out_of_the_folder(name: str, tmp_path: Path) -> None
 
 
 def test_that_names_of_several_windows_drives_stay_inside_and_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli_inspect, "PurePath", PureWindowsPath)
+    monkeypatch.setattr(result_files, "PurePath", PureWindowsPath)
     stems = file_stems(["C:/p/a.png", "D:/p/a.png", "//host/share/p/a.png", "C:a.png", "C:/", "../a.png"])
     assert list(stems.values()) == ["C\\p\\a", "D\\p\\a", "host_share\\p\\a", "C\\a", "C", "a"]
     for stem in stems.values():
@@ -375,3 +375,9 @@ def test_that_a_failure_with_an_odd_message_stays_on_one_line(
     monkeypatch.setattr(cli_inspect, "file_stems", lambda names: dict.fromkeys([*names, "a\nb"], "x"))
     done = cfa("inspect", model, shots / "good 0.png")
     assert done.out.splitlines()[0].endswith("a\\nb: two\\nlines\\x07")
+
+
+def test_that_no_text_of_a_csv_is_a_formula_and_numbers_stay_numbers() -> None:
+    row = {"path": "@a.png", "score": -0.5, "message": "=cmd()"}
+    table = csv_table(("path", "score", "message"), [row])
+    assert table == b"path,score,message\r\n./@a.png,-0.5,'=cmd()\r\n"

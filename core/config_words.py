@@ -1,0 +1,57 @@
+"""The settings of a model in plain words, for the command line and for reports. Imports no torch."""
+
+import dataclasses
+
+from core.config import PRESETS, Bank, Config, FeatureScale, Resizing
+from core.threshold import percent
+
+
+def origin(config: Config) -> str:
+    """Whose settings these are: "paper" (whatever the backbone and the seed), "ours" or "custom"."""
+    if _settings(config) == _settings(PRESETS["paper"]):
+        return "paper"
+    return "ours" if config.preset in PRESETS else "custom"
+
+
+def _settings(config: Config) -> Config:
+    return dataclasses.replace(config, preset="", backbone="", training=dataclasses.replace(config.training, seed=0))
+
+
+def in_words(config: Config) -> str:
+    """The settings in one line."""
+    method, training = config.method, config.training
+    held_out = f"{percent(training.holdout)} of the good images held out" if training.holdout else "no image held out"
+    epochs = "1 epoch" if training.epochs == 1 else f"{training.epochs:,} epochs"
+    return (
+        f"{picture(config)}; memory bank: {bank(config)}; {scale(config)}; K = {method.neighbours}, "
+        f"J = {method.hard_negatives}; {epochs} in batches of {training.batch_size}; {held_out}"
+    )
+
+
+def picture(config: Config) -> str:
+    """What of an image the network sees."""
+    pre = config.preprocessing
+    match pre.resizing:
+        case Resizing.WHOLE:
+            return f"whole picture, area of {pre.image_size} × {pre.image_size} pixels"
+        case Resizing.SQUARE:
+            return f"whole picture squashed to {pre.image_size} × {pre.image_size} pixels (R)"
+        case Resizing.CROP:
+            return f"short side {pre.image_size} pixels, then the central {pre.crop_size} × {pre.crop_size} (R+C)"
+
+
+def bank(config: Config) -> str:
+    """How the memory bank is modelled, and its size."""
+    ratio = config.method.bank_ratio
+    what = {
+        Bank.MEAN: "mean of each position over all images",
+        Bank.EMA: "moving average of each position over the images",
+        Bank.GLOBAL: "clusters over all positions of all images",
+    }[config.method.bank]
+    return f"{what}, one centre per {'patch' if ratio == 1 else f'{ratio} patches'}"
+
+
+def scale(config: Config) -> str:
+    """How the features are scaled."""
+    reference = config.method.feature_scale is FeatureScale.REFERENCE
+    return "features brought to one scale" if reference else "features scaled as published"
