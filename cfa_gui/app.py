@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QApplication
 
 from cfa_gui import theme
 from cfa_gui.errors import user_message
+from cfa_gui.garbage import GarbageKeeper
 from cfa_gui.main_window import APP_NAME, MainWindow
 from cfa_gui.settings import SettingsStore
 
@@ -103,11 +104,14 @@ def run(argv: Sequence[str] | None = None) -> int:
     app.setWindowIcon(theme.icon("magnify-scan", "accent"))
     window = MainWindow(settings, log_file)
     net = SafetyNet(window)
+    keeper = GarbageKeeper(window)
+    window.engine_ready.connect(keeper.settle)
     if arguments.paths:
         window.open_paths([path.absolute() for path in arguments.paths])
     wake = _let_ctrl_c_through(window)
     window.show()
     status = app.exec()
+    keeper.stop()
     del net, wake
     qInstallMessageHandler(None)
     sys.excepthook, threading.excepthook = sys.__excepthook__, threading.__excepthook__

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer, QUrl, Slot
+from PySide6.QtCore import Qt, QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QLabel, QMainWindow, QStackedWidget
 
@@ -34,6 +34,9 @@ class MainWindow(QMainWindow):
         engine: A fake for tests; the real one where None.
         ask: Fake questions for tests; dialogs where None.
     """
+
+    engine_ready = Signal()
+    """What is slow to import is imported."""
 
     def __init__(
         self,
@@ -115,6 +118,7 @@ class MainWindow(QMainWindow):
         for signal in (session.samples_changed, session.model_changed, session.images_changed, session.state_changed):
             signal.connect(self._on_session)
         session.selection_changed.connect(self._on_session)
+        session.facilities_changed.connect(self.engine_ready)
         bench.canvas.canvas.drawing_changed.connect(self._on_drawing)
         if self.actions_table is not None:
             self.actions_table.give_viewing_keys([bench.images.view, bench.canvas.canvas])

@@ -94,6 +94,7 @@ class CoreEngine:
 
     def warm_up(self) -> Facilities:
         """Import torch and what stands on it; describe the devices."""
+        import sklearn.cluster  # type: ignore[import-untyped]  # noqa: F401  imported within a training it stalls the window
         import torch
 
         import core.inspection

@@ -184,12 +184,10 @@ def _transform(view: View) -> QTransform:
 
 def _path(segments: NDArray[np.float64], rect: QRectF, shape: tuple[int, ...]) -> QPainterPath:
     """Pieces in cells of a map of (h, w) that covers `rect`, as one path in pixels of the picture."""
-    path = QPainterPath()
-    scale = np.array([rect.width() / shape[1], rect.height() / shape[0]] * 2)
-    start = np.array([rect.left(), rect.top()] * 2)
-    for x0, y0, x1, y1 in (segments * scale + start).tolist():
-        path.moveTo(x0, y0)
-        path.lineTo(x1, y1)
+    from pyqtgraph.functions import arrayToQPath  # type: ignore[import-untyped]  # slow to import
+
+    points = segments.reshape(-1, 2) * (rect.width() / shape[1], rect.height() / shape[0]) + (rect.left(), rect.top())
+    path: QPainterPath = arrayToQPath(points[:, 0], points[:, 1], connect="pairs")
     return path
 
 

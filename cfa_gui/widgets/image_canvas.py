@@ -163,6 +163,8 @@ class ImageCanvas(PictureView):
 
     def highlight_box(self, box: tuple[float, float, float, float] | None) -> None:
         """Frame (top, left, height, width) in pixels of the picture, and bring it into view."""
+        if box is None and self._layers.box is None:
+            return  # a repaint for nothing
         self._layers.box = box
         if box is not None:
             top, left, height, width = box
