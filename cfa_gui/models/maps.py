@@ -2,6 +2,7 @@
 
 import contextlib
 import tempfile
+import threading
 from collections import OrderedDict
 from pathlib import Path
 
@@ -13,10 +14,14 @@ DEFAULT_BUDGET = 128 * 1024 * 1024
 
 
 class MapStore:
-    """Keeps float32 maps by position. Those over the budget go to disk; where the disk is full they are forgotten."""
+    """Keeps float32 maps by position. Those over the budget go to disk; where the disk is full they are forgotten.
+
+    An export reads maps on the worker thread while the window shows others: each call waits for the one before.
+    """
 
     def __init__(self, budget: int = DEFAULT_BUDGET) -> None:
         self._budget = budget
+        self._lock = threading.RLock()
         self._held: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
         self._bytes = 0
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -24,39 +29,43 @@ class MapStore:
 
     def put(self, index: int, values: NDArray[np.float32]) -> None:
         """Keep a map, in place of an older one."""
-        self._drop(index)
-        self._on_disk.discard(index)
-        self._held[index] = values
-        self._bytes += values.nbytes
-        self._shrink()
+        with self._lock:
+            self._drop(index)
+            self._on_disk.discard(index)
+            self._hold(index, values)
 
     def get(self, index: int) -> NDArray[np.float32] | None:
         """The map of a position, or None where there is none."""
-        values = self._held.get(index)
-        if values is not None:
-            self._held.move_to_end(index)
+        with self._lock:
+            values = self._held.get(index)
+            if values is not None:
+                self._held.move_to_end(index)
+                return values
+            if index not in self._on_disk:
+                return None
+            try:
+                values = np.asarray(np.load(self._file(index)), np.float32)
+            except (OSError, ValueError):
+                self._on_disk.discard(index)
+                return None
+            self._hold(index, values)
             return values
-        if index not in self._on_disk:
-            return None
-        try:
-            values = np.asarray(np.load(self._file(index)), np.float32)
-        except (OSError, ValueError):
-            self._on_disk.discard(index)
-            return None
-        self._held[index] = values
-        self._bytes += values.nbytes
-        self._shrink()
-        return values
 
     def clear(self) -> None:
         """Forget all maps and remove the temporary folder."""
-        self._held.clear()
-        self._on_disk.clear()
-        self._bytes = 0
-        if self._folder is not None:
-            with contextlib.suppress(OSError):
-                self._folder.cleanup()
-            self._folder = None
+        with self._lock:
+            self._held.clear()
+            self._on_disk.clear()
+            self._bytes = 0
+            if self._folder is not None:
+                with contextlib.suppress(OSError):
+                    self._folder.cleanup()
+                self._folder = None
+
+    def _hold(self, index: int, values: NDArray[np.float32]) -> None:
+        self._held[index] = values
+        self._bytes += values.nbytes
+        self._shrink()
 
     def _file(self, index: int) -> Path:
         if self._folder is None:
