@@ -218,6 +218,34 @@ ENTRIES: tuple[Entry, ...] = (
         "focus_threshold", "Deploy", "Go to the threshold", "Then the arrow keys move it.", ("Ctrl+H",), "", "threshold"
     ),
     Entry(
+        "export_report",
+        "Deploy",
+        "Export report…",
+        "Write what was found for others to read: a web page or a PDF.",
+        ("Ctrl+E",),
+        "file-chart-outline",
+        "export",
+        begins_group=True,
+    ),
+    Entry(
+        "export_scores",
+        "Deploy",
+        "Export scores (CSV)…",
+        "Write a table of all images with score, verdict and label.",
+        (),
+        "table-arrow-right",
+        "export",
+    ),
+    Entry(
+        "export_overlays",
+        "Deploy",
+        "Export overlays…",
+        "Write a picture with its heat map for each image.",
+        (),
+        "image-multiple-outline",
+        "export",
+    ),
+    Entry(
         "hide_overlay", "View", "Hide or show the overlay", "See the bare picture.", ("Space",), "", "", viewing=True
     ),
     Entry(

@@ -8,6 +8,7 @@ from typing import Protocol
 from PySide6.QtCore import QObject, Slot
 
 from cfa_gui.controllers.deploy import DeployController
+from cfa_gui.controllers.export import ExportController
 from cfa_gui.controllers.inspect import InspectController
 from cfa_gui.controllers.opening import OpeningController
 from cfa_gui.controllers.pictures import PicturesController
@@ -60,6 +61,18 @@ class Ask(Protocol):
         """Which images to open."""
         ...
 
+    def scores_to_write(self, suggestion: Path) -> Path | None:
+        """Where to write the table of scores."""
+        ...
+
+    def overlays_to_write(self, flagged: int, scored: int, folder: Path) -> tuple[Path, bool] | None:
+        """Into which folder to write overlays, and whether of the flagged images alone."""
+        ...
+
+    def report_to_write(self, suggestion: Path) -> Path | None:
+        """Where to write the report."""
+        ...
+
 
 class Composition(QObject):
     """Everything behind the window.
@@ -107,6 +120,7 @@ class Composition(QObject):
             self.inspect.inspect_waiting,
             self,
         )
+        self.export = ExportController(self.session, self.tasks, self.notices, settings, ask, self)
         self.opening = OpeningController(self.session, self.samples, self.inspect, self.deploy, self.notices, ask, self)
 
     def warm_up(self) -> None:

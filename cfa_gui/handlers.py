@@ -45,6 +45,9 @@ def _files(parts: Composition) -> Mapping[str, Handler]:
         "save_as": parts.deploy.save_as,
         "train": parts.start_training,
         "cancel": parts.tasks.cancel,
+        "export_report": parts.export.report,
+        "export_scores": parts.export.scores,
+        "export_overlays": parts.export.overlays,
     }
 
 

@@ -166,7 +166,7 @@ class ExportController(QObject):
 
     def _start(self, work: Callable[[Report, CancelToken], object], done: Callable[..., object]) -> None:
         cancelled = "The export was cancelled. Nothing was written."
-        self._tasks.start(Task(RunState.SAVING, work, done, cancelled=cancelled))
+        self._tasks.start(Task(RunState.EXPORTING, work, done, cancelled=cancelled))
 
     def _tell(self, sentence: str, path: Path) -> None:
         self._settings.update(last_folder=str(path.parent))

@@ -4,14 +4,17 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
+from cfa_gui.dialogs.export import ExportQuestions
+
 _IMAGES = "Images (*.png *.jpg *.jpeg *.bmp *.tif *.tiff *.webp *.gif);;All files (*)"
 _MODELS = "CFA model (*.cfa)"
 
 
-class Questions:
+class Questions(ExportQuestions):
     """Asks the user; modal, over one window."""
 
     def __init__(self, window: QWidget) -> None:
+        super().__init__(window)
         self._window = window
 
     def unsaved(self, name: str) -> str:

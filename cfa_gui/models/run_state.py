@@ -12,10 +12,11 @@ class RunState(StrEnum):
     SAVING = "saving"
     TRAINING = "training"
     INSPECTING = "inspecting"
+    EXPORTING = "exporting"
     CANCELLING = "cancelling"
 
 
-_WORKING = (RunState.OPENING, RunState.SAVING, RunState.TRAINING, RunState.INSPECTING)
+_WORKING = (RunState.OPENING, RunState.SAVING, RunState.TRAINING, RunState.INSPECTING, RunState.EXPORTING)
 
 _NEXT: dict[RunState, frozenset[RunState]] = {
     RunState.IDLE: frozenset(_WORKING),
@@ -23,6 +24,7 @@ _NEXT: dict[RunState, frozenset[RunState]] = {
     RunState.SAVING: frozenset({RunState.IDLE, RunState.CANCELLING}),
     RunState.TRAINING: frozenset({RunState.IDLE, RunState.CANCELLING}),
     RunState.INSPECTING: frozenset({RunState.IDLE, RunState.CANCELLING}),
+    RunState.EXPORTING: frozenset({RunState.IDLE, RunState.CANCELLING}),
     RunState.CANCELLING: frozenset({RunState.IDLE}),
 }
 

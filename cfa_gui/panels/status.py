@@ -15,6 +15,7 @@ _WORDS = {
     RunState.SAVING: "Saving…",
     RunState.TRAINING: "Training…",
     RunState.INSPECTING: "Inspecting…",
+    RunState.EXPORTING: "Exporting…",
     RunState.CANCELLING: "Cancelling…",
 }
 

@@ -11,7 +11,6 @@ from cfa_gui.theme import LIGHT, MARKS
 def html_report(report: Report) -> bytes:
     """The page in UTF-8. Everything that comes from outside (names, messages) is escaped by the template."""
     from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((files("resources") / "report.html").read_text(encoding="utf-8"))
@@ -19,8 +18,6 @@ def html_report(report: Report) -> bytes:
         report=report,
         colours=asdict(LIGHT),
         marks=MARKS,
-        histogram=Markup(report.histogram),  # noqa: S704  made of numbers by `cfa_gui.reports.figures`
-        heat_scale=Markup(report.heat_scale),  # noqa: S704  as above
         data_url=_data_url,
         scoring=SCORING,
         reading=READING,

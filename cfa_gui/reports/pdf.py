@@ -242,12 +242,14 @@ def _gallery(gallery: Gallery, scale: str) -> Iterable[Block]:
 
 
 def _exhibit(number: int, exhibit: Exhibit) -> Block:
-    wide, tall = (_BOX, _BOX / exhibit.aspect) if exhibit.aspect >= 1 else (_BOX * exhibit.aspect, _BOX)
+    wide, tall = _fitted(exhibit.aspect, 2 * _BOX + _GAP if exhibit.wide else _BOX)
+    across, down = (0.0, tall + _GAP) if exhibit.wide else (_BOX + _GAP, 0.0)
+    shown = tall + down if exhibit.plain else 0.0
     rank = width_of(f"{number}", MUTED) + 6
     name = height_of(exhibit.name, INNER - rank, STRONG)
     left = MARGIN + 2 * (_BOX + _GAP)
     words = _beside(exhibit)
-    height = 6 + name + 6 + max(tall, 4 * 13 + sum(height_of(text, _FACTS, SMALL) + 2 for text in words))
+    height = 6 + name + 6 + max(shown, 4 * 13 + sum(height_of(text, _FACTS, SMALL) + 2 for text in words))
 
     def draw(pen: Pen, y: float) -> None:
         pen.line(MARGIN, y, WIDTH - MARGIN, y)
@@ -256,13 +258,18 @@ def _exhibit(number: int, exhibit: Exhibit) -> Block:
         top = y + 6 + name + 6
         for place, jpeg in enumerate((exhibit.plain, exhibit.heat)):
             if jpeg is not None:
-                pen.picture(MARGIN + place * (_BOX + _GAP), top, wide, tall, jpeg)
+                pen.picture(MARGIN + place * across, top + place * down, wide, tall, jpeg)
         if exhibit.heat is not None:
             for spot in exhibit.spots:
-                _spot(pen, MARGIN + _BOX + _GAP, top, (wide, tall), spot)
+                _spot(pen, MARGIN + across, top + down, (wide, tall), spot)
         _exhibit_facts(pen, left, top, exhibit, words)
 
     return Block(height, draw, gap=10)
+
+
+def _fitted(aspect: float, side: float) -> tuple[float, float]:
+    """Width and height of a picture in a square."""
+    return (side, side / aspect) if aspect >= 1 else (side * aspect, side)
 
 
 def _beside(exhibit: Exhibit) -> list[str]:

@@ -14,6 +14,8 @@ READING = (
     "where it is above the threshold. A colour means the same in all pictures."
 )
 GROUP_WORDS = {"good": "labelled good", "defect": "labelled defect", "unlabelled": "not labelled"}
+_WIDE = 2.2
+"""Pictures that are wider than high by this much are shown one above the other, otherwise side by side."""
 _MONTHS = (  # in any locale
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
@@ -118,6 +120,11 @@ class Exhibit:
     spots: tuple[Spot, ...]
     more_spots: int
     remark: str
+
+    @property
+    def wide(self) -> bool:
+        """Whether the two pictures stand one above the other."""
+        return self.aspect > _WIDE
 
 
 @dataclass(frozen=True, slots=True)

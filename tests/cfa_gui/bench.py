@@ -21,6 +21,7 @@ class Answers:
         self.stop = True
         self.purpose = "inspect"
         self.path: Path | None = None
+        self.only_flagged = False
         self.asked: list[str] = []
 
     def unsaved(self, name: str) -> str:
@@ -54,6 +55,21 @@ class Answers:
     def images(self, title: str, folder: Path) -> list[Path]:
         """What to open."""
         return [self.path] if self.path else []
+
+    def scores_to_write(self, suggestion: Path) -> Path | None:
+        """Where to write a table."""
+        self.asked.append(f"scores {suggestion.name}")
+        return self.path
+
+    def overlays_to_write(self, flagged: int, scored: int, folder: Path) -> tuple[Path, bool] | None:
+        """Where to write overlays."""
+        self.asked.append(f"overlays {flagged} {scored}")
+        return (self.path, self.only_flagged) if self.path else None
+
+    def report_to_write(self, suggestion: Path) -> Path | None:
+        """Where to write a report."""
+        self.asked.append(f"report {suggestion.name}")
+        return self.path
 
 
 class Bench:
