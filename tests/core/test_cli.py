@@ -225,6 +225,15 @@ def test_that_wrong_use_ends_with_2_and_nothing_on_standard_output(arguments: tu
     done.assert_one_sentence()
 
 
+def test_that_a_place_that_cannot_be_written_is_told_before_the_training(
+    cfa: Cfa, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli_work, "train_model", None)
+    done = cfa("train", parts, "--out", tmp_path / "missing/part.cfa")
+    assert done.status == 1
+    done.assert_one_sentence("Make it first")
+
+
 def test_that_a_full_disk_loses_nothing_but_the_new_model(
     cfa: Cfa, parts: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
