@@ -24,7 +24,7 @@ def user_message(error: BaseException) -> tuple[str, str | None]:
         return "Cancelled.", None
     if isinstance(error, CfaError):
         return str(error), None
-    if _is_out_of_memory(error):
+    if isinstance(error, MemoryError):
         return _MEMORY_HINT, traceback_text(error)
     if isinstance(error, OSError) and error.strerror:
         where = f" ({error.filename})" if error.filename else ""
@@ -35,8 +35,3 @@ def user_message(error: BaseException) -> tuple[str, str | None]:
 def traceback_text(error: BaseException) -> str:
     """The whole traceback with its causes, as Python would print it."""
     return "".join(traceback.format_exception(error)).rstrip()
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Python's own error and torch's, known by name so that torch need not be imported."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from core.errors import DeviceError
+from core.errors import DeviceError, OutOfMemoryError
 
 
 def choose_device(name: str) -> torch.device:
@@ -36,14 +36,14 @@ def describe_device(device: torch.device) -> str:
 
 @contextmanager
 def memory_told() -> Iterator[None]:
-    """Inside, too little memory becomes a DeviceError; every other error stays what it is."""
+    """Inside, too little memory becomes an OutOfMemoryError; every other error stays what it is."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not _is_out_of_memory(error):
             raise
         where = "graphics card" if isinstance(error, torch.OutOfMemoryError) else "computer"
-        raise DeviceError(
+        raise OutOfMemoryError(
             f"The {where} has too little free memory for these settings. Use a smaller image size or batch, "
             "a higher bank or descriptor ratio, or another device."
         ) from error

@@ -40,5 +40,9 @@ class DeviceError(CfaError):
     """The device asked for is absent or has too little memory."""
 
 
+class OutOfMemoryError(DeviceError):
+    """The settings need more memory than the device has free; smaller ones may do."""
+
+
 class CancelledByUser(Exception):  # noqa: N818  an outcome, not an error
     """The user cancelled; nothing is wrong and nothing was written."""

@@ -38,10 +38,6 @@ class Gate:
             cancel.check()
 
 
-class OutOfMemoryError(RuntimeError):
-    """Named as torch names its own."""
-
-
 def fake_model(
     scores: Sequence[float] = CALIBRATION,
     threshold: Threshold | None = None,

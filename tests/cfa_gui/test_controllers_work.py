@@ -12,10 +12,10 @@ from cfa_gui.controllers.train import smaller
 from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Collection
 from core.config import Config, Method, Training
-from core.errors import DeviceError
+from core.errors import DeviceError, OutOfMemoryError
 from core.threshold import FalseAlarmRate, Manual
 from tests.cfa_gui.bench import Bench, working_bench
-from tests.cfa_gui.fake_engine import Gate, OutOfMemoryError, fake_model, manual, write_parts, write_picture
+from tests.cfa_gui.fake_engine import Gate, fake_model, manual, write_parts, write_picture
 
 
 @pytest.fixture
@@ -168,9 +168,7 @@ def test_that_cancelling_a_training_keeps_the_model_that_was_there(bench: Bench)
 
 def test_that_too_little_memory_offers_a_smaller_setting_that_trains(bench: Bench) -> None:
     bench.open_parts()
-    error = DeviceError("The computer has too little free memory.")
-    error.__cause__ = OutOfMemoryError()
-    bench.engine.error = error
+    bench.engine.error = OutOfMemoryError("The computer has too little free memory.")
     bench.train()
     offer = bench.said[-1].action
     assert offer is not None

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.config import Config, Region, Resizing
 from core.descriptor import Descriptor
-from core.errors import CancelledByUser, DatasetError, DeviceError, ImageError
+from core.errors import CancelledByUser, DatasetError, DeviceError, ImageError, OutOfMemoryError
 from core.images import read_image
 from core.inspection import Failure, Inspection, Inspector
 from core.model import CfaModel
@@ -309,7 +309,7 @@ def test_that_too_little_memory_is_told_in_a_sentence(
 ) -> None:
     starve(monkeypatch, kind)
     where = kind if kind == "graphics card" else "computer"
-    with pytest.raises(DeviceError, match=f"The {where} has too little free memory.*smaller image size"):
+    with pytest.raises(OutOfMemoryError, match=f"The {where} has too little free memory.*smaller image size"):
         inspector.inspect(picture(0))
 
 
