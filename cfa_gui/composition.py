@@ -33,8 +33,12 @@ _log = logging.getLogger(__name__)
 class Ask(Protocol):
     """All questions of the program; see `cfa_gui.dialogs.questions.Questions`."""
 
-    def unsaved(self, name: str) -> str:
+    def unsaved(self, name: str, labels: int) -> str:
         """What to do with a model that is not saved: "save", "discard" or "cancel"."""
+        ...
+
+    def lose_labels(self, count: int) -> bool:
+        """Whether to close although labels are in no file."""
         ...
 
     def stop_work(self, doing: str) -> bool:

@@ -89,6 +89,7 @@ class MainWindow(QMainWindow):
         from cfa_gui.models.engine import CoreEngine
         from cfa_gui.panels.status import StatusPanel
         from cfa_gui.view_menus import ViewMenus
+        from cfa_gui.widgets import colour_bar
         from cfa_gui.widgets.toast import ToastArea
         from cfa_gui.workbench import Workbench
 
@@ -96,7 +97,7 @@ class MainWindow(QMainWindow):
         self.parts = parts
         self.bench = Workbench(parts)
         self.pages.addWidget(self.bench)
-        self._toasts = {0: ToastArea(self.start), 1: ToastArea(self.bench.canvas.canvas)}
+        self._toasts = {0: ToastArea(self.start), 1: ToastArea(self.bench.canvas.canvas, colour_bar.WIDTH)}
         status = StatusPanel(parts.session)
         status.cancel_wanted.connect(parts.tasks.cancel)
         self.setStatusBar(status)
@@ -246,7 +247,10 @@ class MainWindow(QMainWindow):
             event.accept()
             return
         event.ignore()
-        self.parts.deploy.guard(self._close_now)
+        labels = session.review.labels_not_kept
+        if labels and not session.model_unsaved and not self.parts.ask.lose_labels(labels):
+            return
+        self.parts.deploy.guard(self._close_now, labels)
 
     def _close_now(self) -> None:
         self._end()

@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from PySide6.QtCore import Qt, Slot
+from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
+from PySide6.QtWidgets import QApplication, QDockWidget, QMainWindow, QTabBar, QTabWidget, QWidget
 
 from cfa_gui.composition import Composition
 from cfa_gui.models.review import Query, Show
@@ -19,6 +19,8 @@ from cfa_gui.panels.training import TrainingPanel
 _RIGHT = 360
 _LEFT = 280
 _BOTTOM = 232
+_MOST_CONTROLS = 200
+"""More than all panels have; Tab gives up there."""
 
 
 class Workbench(QMainWindow):
@@ -29,6 +31,8 @@ class Workbench(QMainWindow):
         self.setWindowFlags(Qt.WindowType.Widget)
         self._parts = parts
         self._sized = False
+        self._focus_check = QTimer(self, singleShot=True, interval=0)
+        self._focus_check.timeout.connect(self._bring_focus_back)
         session, preferences = parts.session, parts.settings.preferences
         self.canvas = CanvasPanel(session)
         self.images = ImagesPanel(session, parts.images)
@@ -54,6 +58,9 @@ class Workbench(QMainWindow):
         self.images.set_view(preferences.list_view)
         self._first_layout()
         self.set_movable(movable=False)
+        for dock in self.docks.values():
+            dock.visibilityChanged.connect(self._mind_focus)
+        parts.session.state_changed.connect(self._mind_focus)
         self._wire_images()
         self._wire_work()
         self._wire_review()
@@ -78,6 +85,8 @@ class Workbench(QMainWindow):
         self.tabifyDockWidget(docks["samples"], docks["training"])
         self.tabifyDockWidget(docks["training"], docks["review"])
         docks["samples"].raise_()
+        for bar in self.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly):
+            bar.setAccessibleName("Panels")
         self._first_sizes()
 
     def _first_sizes(self) -> None:
@@ -111,6 +120,33 @@ class Workbench(QMainWindow):
         """Show a dock, in front of those it shares a place with."""
         self.docks[name].show()
         self.docks[name].raise_()
+
+    def focusNextPrevChild(self, forward: bool) -> bool:  # noqa: N802  Qt's name
+        """Tab leaves out the panels behind the front one, which Qt takes to be visible."""
+        moved = super().focusNextPrevChild(forward)
+        for _ in range(_MOST_CONTROLS):
+            if not moved or not self._focus_is_behind():
+                break
+            moved = super().focusNextPrevChild(forward)
+        return moved
+
+    def _focus_is_behind(self) -> bool:
+        """Whether the keyboard is on a panel that another one covers."""
+        focused = QApplication.focusWidget()
+        return focused is not None and any(
+            dock.isAncestorOf(focused) and dock.visibleRegion().isEmpty() for dock in self.docks.values()
+        )
+
+    @Slot()
+    def _mind_focus(self) -> None:
+        """Once all is laid out, see that the keyboard is not on something that nobody sees."""
+        self._focus_check.start()
+
+    @Slot()
+    def _bring_focus_back(self) -> None:
+        lost = QApplication.focusWidget() is None and QApplication.activeWindow() is self.window()
+        if self.isVisible() and (lost or self._focus_is_behind()):
+            self.images.view.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _wire_images(self) -> None:
         parts, images, canvas = self._parts, self.images, self.canvas

@@ -21,7 +21,7 @@ SUFFIX = ".cfa"
 class Ask(Protocol):
     """The questions; dialogs answer them in the program, a fake in the tests."""
 
-    def unsaved(self, name: str) -> str:
+    def unsaved(self, name: str, labels: int) -> str:
         """What to do with a model that is not saved: "save", "discard" or "cancel"."""
         ...
 
@@ -67,12 +67,17 @@ class DeployController(QObject):
             return ""
         return session.model_path.name if session.model_path else "New model"
 
-    def guard(self, then: Callable[[], object]) -> None:
-        """Do something that replaces the model, once it is saved or given up; the user is asked once."""
+    def guard(self, then: Callable[[], object], labels: int = 0) -> None:
+        """Do something that replaces the model, once it is saved or given up; the user is asked once.
+
+        Args:
+            then: What to do.
+            labels: Number of labels that are lost by it, saved or not.
+        """
         if self._session.model is None or not self._session.model_unsaved:
             then()
             return
-        answer = self._ask.unsaved(self.name)
+        answer = self._ask.unsaved(self.name, labels)
         if answer == "discard":
             then()
         elif answer == "save":

@@ -77,8 +77,14 @@ class ExportController(QObject):
         target, precious = _with_suffix(path, (CSV,)), self._precious()
         self._start(
             lambda _report, _cancel: write_scores(results, target, precious),
-            lambda _nothing: self._tell(f"The scores of {_images(len(results.images))} are in {target.name}.", target),
+            lambda _nothing: self._on_scores(
+                f"The scores of {_images(len(results.images))} are in {target.name}.", target
+            ),
         )
+
+    def _on_scores(self, sentence: str, target: Path) -> None:
+        self._session.review.note_labels_kept()
+        self._tell(sentence, target)
 
     @Slot()
     def overlays(self) -> None:

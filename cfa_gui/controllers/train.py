@@ -1,18 +1,22 @@
 """Train a model, then inspect the test images with it."""
 
+from functools import partial
+from pathlib import Path
+
 from PySide6.QtCore import QObject, Signal, Slot
 
 from cfa_gui.controllers.inspect import InspectController
 from cfa_gui.controllers.tasks import Task, Tasks
 from cfa_gui.controllers.threshold import ThresholdController
 from cfa_gui.errors import user_message
+from cfa_gui.models.comparison import earlier
 from cfa_gui.models.engine import Engine
 from cfa_gui.models.notices import Notices
 from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Session
 from cfa_gui.settings import SettingsStore
 from core.config import Config
-from core.errors import DeviceError
+from core.errors import OutOfMemoryError
 from core.progress import CancelToken, Progress, Report
 from core.threshold import smallest_rate
 from core.trained_model import TrainedModel
@@ -36,12 +40,6 @@ def _summary(model: TrainedModel) -> str:
         f"Trained on {model.summary.images} images. {len(scores)} held-out good images promise "
         f"a false-alarm rate of {smallest_rate(len(scores)):.1%} at best."
     )
-
-
-def _too_little_memory(error: BaseException) -> bool:
-    """Whether the engine ran out of memory; it says so in a DeviceError whose cause is the out-of-memory error."""
-    cause = error.__cause__
-    return isinstance(error, DeviceError) and cause is not None and "Memory" in type(cause).__name__
 
 
 class TrainController(QObject):
@@ -91,7 +89,7 @@ class TrainController(QObject):
             Task(
                 RunState.TRAINING,
                 work,
-                self._on_trained,
+                partial(self._on_trained, frozenset(sample.path for sample in good)),
                 progressed=self._on_progressed,
                 failed=self._on_failed,
                 cancelled=f"Training cancelled. {kept}",
@@ -103,9 +101,11 @@ class TrainController(QObject):
         if progress.step is not None:
             self.stepped.emit(progress.step)
 
-    def _on_trained(self, model: TrainedModel) -> None:
+    def _on_trained(self, learned: frozenset[Path], model: TrainedModel) -> None:
         session = self._session
+        before = earlier(session.review, session.threshold, session.learned)
         session.set_model(model, None)
+        session.note_training(learned, before)
         if session.threshold is None:
             first = self._threshold.start_value()
             if first is not None:
@@ -124,7 +124,7 @@ class TrainController(QObject):
 
     def _on_failed(self, error: BaseException) -> None:
         text, details = user_message(error)
-        less = smaller(self._session.config) if _too_little_memory(error) else None
+        less = smaller(self._session.config) if isinstance(error, OutOfMemoryError) else None
         if less is None:
             self._notices.post(text, "error", details)
             return

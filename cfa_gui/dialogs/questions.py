@@ -10,6 +10,13 @@ _IMAGES = "Images (*.png *.jpg *.jpeg *.bmp *.tif *.tiff *.webp *.gif);;All file
 _MODELS = "CFA model (*.cfa)"
 
 
+_LABELS = "{} are in this window only. “Deploy”, “Export scores” writes them to a file."
+
+
+def _labels(count: int) -> str:
+    return "1 label" if count == 1 else f"{count} labels"
+
+
 class Questions(ExportQuestions):
     """Asks the user; modal, over one window."""
 
@@ -17,13 +24,19 @@ class Questions(ExportQuestions):
         super().__init__(window)
         self._window = window
 
-    def unsaved(self, name: str) -> str:
-        """What to do with a model that is not saved: "save", "discard" or "cancel"."""
+    def unsaved(self, name: str, labels: int = 0) -> str:
+        """What to do with a model that is not saved: "save", "discard" or "cancel".
+
+        Args:
+            name: Of the model.
+            labels: How many labels are lost too.
+        """
         box = QMessageBox(self._window)
         box.setIcon(QMessageBox.Icon.Warning)
         box.setWindowTitle("Unsaved model")
         box.setText(f"“{name}” has changes that are not saved.")
-        box.setInformativeText("Without saving, the training or the threshold is lost.")
+        lost = f"\n\n{_LABELS.format(_labels(labels))}" if labels else ""
+        box.setInformativeText(f"Without saving, the training or the threshold is lost.{lost}")
         save = box.addButton("Save", QMessageBox.ButtonRole.AcceptRole)
         discard = box.addButton("Don’t save", QMessageBox.ButtonRole.DestructiveRole)
         box.addButton("Cancel", QMessageBox.ButtonRole.RejectRole)
@@ -31,6 +44,19 @@ class Questions(ExportQuestions):
         box.exec()
         pressed = box.clickedButton()
         return "save" if pressed is save else "discard" if pressed is discard else "cancel"
+
+    def lose_labels(self, count: int) -> bool:
+        """Whether to close although labels are in no file."""
+        box = QMessageBox(self._window)
+        box.setIcon(QMessageBox.Icon.Warning)
+        box.setWindowTitle("Labels")
+        box.setText(f"Close without {_labels(count)} that you gave?")
+        box.setInformativeText(_LABELS.format(_labels(count)))
+        close = box.addButton("Close without them", QMessageBox.ButtonRole.DestructiveRole)
+        stay = box.addButton("Cancel", QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(stay)
+        box.exec()
+        return box.clickedButton() is close
 
     def stop_work(self, doing: str) -> bool:
         """Whether to close although something is being done."""

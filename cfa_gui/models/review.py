@@ -84,6 +84,7 @@ class Review:
         scores: (n,) float64, anomaly score; NaN where not inspected yet or failed.
         groups: (n,) int8, see `Group`.
         failed: (n,) bool, the image could not be inspected.
+        learned: (n,) bool, the model has learned from the image: its score proves nothing and is not counted.
     """
 
     def __init__(self) -> None:
@@ -91,6 +92,9 @@ class Review:
         self.scores: NDArray[np.float64] = np.empty(0, np.float64)
         self.groups: NDArray[np.int8] = np.empty(0, np.int8)
         self.failed: NDArray[np.bool_] = np.empty(0, np.bool_)
+        self.learned: NDArray[np.bool_] = np.empty(0, np.bool_)
+        self._kept: NDArray[np.int8] = np.empty(0, np.int8)
+        self._taught: frozenset[Path] = frozenset()
         self.messages: dict[int, str] = {}
         self.placements: dict[int, Placement] = {}
         self._index: dict[Path, int] = {}
@@ -117,7 +121,10 @@ class Review:
         self.samples.extend(fresh)
         self._names.extend(sample.name.casefold() for sample in fresh)
         self.scores = np.concatenate([self.scores, np.full(len(fresh), np.nan)])
-        self.groups = np.concatenate([self.groups, np.array([_GROUP_OF[s.label] for s in fresh], np.int8)])
+        given = np.array([_GROUP_OF[s.label] for s in fresh], np.int8)
+        self.groups = np.concatenate([self.groups, given])
+        self._kept = np.concatenate([self._kept, given])
+        self.learned = np.concatenate([self.learned, np.array([s.path in self._taught for s in fresh], np.bool_)])
         self.failed = np.concatenate([self.failed, np.zeros(len(fresh), np.bool_)])
         self._sorted = None
         return np.array(places, np.intp)
@@ -129,6 +136,21 @@ class Review:
         self.messages.clear()
         self.placements.clear()
         self._sorted = None
+
+    def set_learned(self, paths: frozenset[Path]) -> None:
+        """Say which images the model has learned from."""
+        self._taught = paths
+        self.learned = np.array([sample.path in paths for sample in self.samples], np.bool_)
+        self._sorted = None
+
+    @property
+    def labels_not_kept(self) -> int:
+        """How many images have another label than their folder, or the last file written, says."""
+        return int((self.groups != self._kept).sum())
+
+    def note_labels_kept(self) -> None:
+        """The labels were written to a file."""
+        self._kept = self.groups.copy()
 
     def index_of(self, sample: Sample) -> int:
         """The position of an image, or -1."""
@@ -181,9 +203,9 @@ class Review:
 
     @property
     def judged_by_a_person(self) -> NDArray[np.bool_]:
-        """(n,) where there are both a score and a label."""
+        """(n,) where there are both a score and a label, and the model has not learned from the image."""
         labelled: NDArray[np.bool_] = self.groups != Group.UNLABELLED
-        return self.scored & labelled
+        return self.scored & labelled & ~self.learned
 
     def sorted_scores(self) -> SortedScores:
         """The labelled scores, sorted once for any number of thresholds; made again only when they changed."""
@@ -194,7 +216,7 @@ class Review:
 
     def has_both_classes(self) -> bool:
         """Whether good and defective images with scores and labels are there."""
-        found = np.unique(self.groups[self.scored])
+        found = np.unique(self.groups[self.judged_by_a_person])
         return bool(np.isin([Group.GOOD, Group.DEFECT], found).all())
 
     def marks(self, threshold: Threshold | None) -> NDArray[np.int8]:
@@ -242,7 +264,8 @@ class Review:
         marks = self.marks(threshold)
         flagged = marks == Mark.DEFECT
         passed = (marks == Mark.GOOD) | (marks == Mark.UNCERTAIN)
-        good, defect = self.groups == Group.GOOD, self.groups == Group.DEFECT
+        judged = self.judged_by_a_person
+        good, defect = judged & (self.groups == Group.GOOD), judged & (self.groups == Group.DEFECT)
         choices: dict[Show, NDArray[np.bool_]] = {
             Show.FLAGGED: flagged,
             Show.PASSED: passed,

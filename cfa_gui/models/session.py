@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
+from cfa_gui.models.comparison import Comparison, Earlier, compare
 from cfa_gui.models.engine import Facilities
 from cfa_gui.models.maps import MapStore
 from cfa_gui.models.pace import Estimate
@@ -66,6 +67,8 @@ class Session(QObject):
         self.maps = MapStore()
         self.threshold: Threshold | None = None
         self.first_threshold: Threshold | None = None
+        self.earlier: Earlier | None = None
+        self.learned: frozenset[Path] = frozenset()
         self.facilities: Facilities | None = None
         self.shown = Collection.SAMPLES
         self.current = -1
@@ -137,12 +140,32 @@ class Session(QObject):
         self.model_path = path
         self.model_unsaved = path is None
         self.first_threshold = self.threshold = model.threshold
+        self.earlier = None
+        self.learned = frozenset()
+        self.review.set_learned(self.learned)
         self.review.forget_results()
         self.maps.clear()
         self.model_changed.emit()
         self.images_changed.emit()
         self.threshold_changed.emit()
         self.state_changed.emit()
+
+    def note_training(self, learned: frozenset[Path], earlier: Earlier | None) -> None:
+        """Where the model that was just set comes from.
+
+        Args:
+            learned: The images that it was trained from, held-out ones included.
+            earlier: What the model before said, to compare with.
+        """
+        self.learned, self.earlier = learned, earlier
+        self.review.set_learned(learned)
+        self.labels_changed.emit()
+
+    def comparison(self) -> Comparison | None:
+        """Before and after the latest training, on the same images; None where there is nothing to compare."""
+        if self.earlier is None or self.threshold is None or self._state is not RunState.IDLE:
+            return None
+        return compare(self.earlier, self.review, self.threshold, self.learned)
 
     def note_saved(self, model: TrainedModel, path: Path) -> None:
         """The model was written; changes made since then count as unsaved."""
@@ -176,6 +199,8 @@ class Session(QObject):
     def clear_images(self) -> None:
         """An empty review."""
         self.review = Review()
+        self.review.set_learned(self.learned)
+        self.earlier = None
         self.maps.clear()
         if self.shown is Collection.REVIEW:
             self.select((), -1)

@@ -120,6 +120,7 @@ class CanvasPanel(parts.Panel):
             self.canvas.set_picture(None)
             self.canvas.set_empty_text(*self._empty_words())
             self.canvas.set_threshold(None)
+            self.canvas.set_colour_bar(wanted=False)
         self._tell()
 
     def _empty_words(self) -> tuple[str, str]:
@@ -157,6 +158,7 @@ class CanvasPanel(parts.Panel):
         values = session.maps.get(session.current) if session.shown is Collection.REVIEW else None
         placement = session.review.placements.get(session.current)
         sample = session.current_sample()
+        self.canvas.set_colour_bar(session.shown is Collection.REVIEW and bool(session.review.placements))
         if values is None or placement is None or sample is None or sample.path != self._path:
             self.canvas.set_heat(None)
             return
@@ -197,4 +199,5 @@ class CanvasPanel(parts.Panel):
         self._score.set_value(None if mark in (Mark.WAITING, Mark.FAILED) else float(score), "{:.3f}")
         self._verdict.set_text(*_VERDICT[mark])
         self._label.set_text(*_LABEL[Group(int(session.review.groups[place]))])
-        self._note.setText(session.review.messages.get(place, sample.kind.replace("_", " ")))
+        known = "The model learned from it: not counted" if session.review.learned[place] else sample.kind
+        self._note.setText(session.review.messages.get(place, known.replace("_", " ")))

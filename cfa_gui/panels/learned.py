@@ -1,8 +1,10 @@
 """What a finished training says about itself, in plain words."""
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
+from cfa_gui import theme
+from cfa_gui.models.comparison import Comparison
 from cfa_gui.models.pace import clock_text
 from cfa_gui.panels import parts
 from core.threshold import smallest_rate
@@ -39,6 +41,57 @@ def held_out_text(model: TrainedModel) -> str:
     return "\n".join(f"{name}   {score:.3f}" for score, name in pairs)
 
 
+_ROWS = (
+    ("AUROC", "How well scores part good from defective, whatever the threshold (image AUROC).", "auroc", "{:.3f}"),
+    ("F1", "Precision and recall in one number (F1).", "f1", "{:.3f}"),
+    ("False alarms", "Good images that are flagged.", "false_alarms", "{}"),
+    ("Missed", "Defective images that pass.", "missed", "{}"),
+)
+
+
+class ComparisonTable(QWidget):
+    """Before and after a training, on the same images."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._on = parts.caption()
+        self._cells: dict[str, tuple[QLabel, QLabel]] = {}
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(2 * theme.MARGIN)
+        grid.setVerticalSpacing(4)
+        for column, text in enumerate(("before", "after"), start=1):
+            grid.addWidget(parts.caption(text), 0, column, Qt.AlignmentFlag.AlignRight)
+        for row, (text, tip, name, _form) in enumerate(_ROWS, start=1):
+            head = QLabel(text)
+            head.setToolTip(tip)
+            grid.addWidget(head, row, 0)
+            self._cells[name] = (QLabel(), QLabel())
+            for column, cell in enumerate(self._cells[name], start=1):
+                cell.setFont(theme.figures(cell.font()))
+                grid.addWidget(cell, row, column, Qt.AlignmentFlag.AlignRight)
+        grid.setColumnStretch(3, 1)
+        box = parts.column(self, margin=0, gap=4)
+        box.addWidget(parts.title("Before and after"))
+        box.addLayout(grid)
+        box.addWidget(self._on)
+        self.hide()
+
+    def show_comparison(self, comparison: Comparison | None) -> None:
+        """Fill the table; nothing is shown where there is nothing to compare."""
+        self.setVisible(comparison is not None)
+        if comparison is None:
+            return
+        for text, _tip, name, form in _ROWS:
+            values = (getattr(comparison.before, name), getattr(comparison.after, name))
+            for cell, when, value in zip(self._cells[name], ("before", "after"), values, strict=True):
+                cell.setText("–" if value is None else form.format(value))
+                cell.setAccessibleName(f"{text} {when}: {cell.text()}")
+        self._on.setText(
+            f"On the same {comparison.good} good and {comparison.defect} defective images, from which neither model "
+            "learned, each model at its threshold."
+        )
+
+
 class LearnedBox(QWidget):
     """The sentences, which images were held out, and saving."""
 
@@ -54,10 +107,12 @@ class LearnedBox(QWidget):
         self._which.setCheckable(True)
         self._names = parts.caption()
         self._names.hide()
+        self._comparison = ComparisonTable()
         self._save = parts.button("Save the model…", "One file that holds everything (Ctrl+S).", "content-save-outline")
         column = parts.column(self, margin=0)
         column.addWidget(parts.title("What it learned"))
         column.addLayout(self._sentences)
+        column.addWidget(self._comparison)
         column.addWidget(self._which, 0, Qt.AlignmentFlag.AlignLeft)
         column.addWidget(self._names)
         column.addWidget(self._save, 0, Qt.AlignmentFlag.AlignLeft)
@@ -72,6 +127,15 @@ class LearnedBox(QWidget):
         self._names.setText(held_out_text(model))
         self._which.setVisible(bool(model.calibration.names))
         self._save.setVisible(unsaved)
+
+    @property
+    def compares(self) -> bool:
+        """Whether a comparison is shown."""
+        return not self._comparison.isHidden()
+
+    def show_comparison(self, comparison: Comparison | None) -> None:
+        """Compare with the model before, if there was one."""
+        self._comparison.show_comparison(comparison)
 
     def set_save_enabled(self, *, enabled: bool) -> None:
         """Whether the model can be saved now."""

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QButtonGroup, QProgressBar, QPushButton, QToolButton, QWidget
 
 from cfa_gui import theme
@@ -12,7 +12,7 @@ from cfa_gui.models.session import Session
 from cfa_gui.panels import parts
 from cfa_gui.panels.expert import ExpertForm
 from cfa_gui.panels.learned import LearnedBox
-from cfa_gui.panels.words import progress_text
+from cfa_gui.panels.words import progress_text, share_done
 from cfa_gui.widgets.loss_plot import LossPlot
 from core.config import Config
 from core.progress import Progress, StepRecord
@@ -23,6 +23,7 @@ PRESETS = (
     ("thorough", "Thorough", "Larger pictures: finds smaller defects, takes longer."),
     ("paper", "Paper", "The published settings: 30 rounds, centre crop, aligned parts, no held-out images."),
 )
+_COMPARE_MS = 200
 
 
 class TrainingPanel(parts.Panel):
@@ -47,6 +48,7 @@ class TrainingPanel(parts.Panel):
         column.addWidget(self._remark)
         column.addWidget(self._expert_toggle, 0, Qt.AlignmentFlag.AlignLeft)
         column.addWidget(self._expert)
+        column.addWidget(self._before_plot)
         column.addWidget(self._learned)
         column.addWidget(self._plot)
         column.addStretch(1)
@@ -90,6 +92,10 @@ class TrainingPanel(parts.Panel):
         self._plot = LossPlot()
         self._plot.setMinimumHeight(260)
         self._plot.hide()
+        self._before_plot = parts.caption(
+            "First the features of every good image are computed, then a memory of good is built from them. "
+            "Once the learning begins, its loss is drawn here."
+        )
         self._learned = LearnedBox()
         self._doing = parts.body()
         self._bar = QProgressBar()
@@ -110,6 +116,15 @@ class TrainingPanel(parts.Panel):
         session.model_changed.connect(self._on_model)
         session.state_changed.connect(self._on_state)
         session.progressed.connect(self._on_progress)
+        self._later = QTimer(self, singleShot=True, interval=_COMPARE_MS)
+        self._later.timeout.connect(self._compare)
+        for signal in (
+            session.state_changed,
+            session.labels_changed,
+            session.threshold_changed,
+            session.images_changed,
+        ):
+            signal.connect(self._compare_later)
 
     @Slot(bool)
     def _on_expert(self, shown: bool) -> None:
@@ -127,12 +142,14 @@ class TrainingPanel(parts.Panel):
         self._plot.set_epochs(float(epochs) if epochs else None)
         self._plot.hide()
         self._steps = 0
+        self._on_state()
 
     @Slot(object)
     def add_step(self, step: StepRecord) -> None:
         """Draw one step of the training; one alone makes no line."""
         self._steps += 1
         self._plot.setVisible(self._steps > 1)
+        self._before_plot.setVisible(self._steps < 2 and self._session.state is RunState.TRAINING)
         self._plot.append(
             step.epoch, step.loss, step.attraction, step.repulsion, step.radius_squared, step.nearest_squared
         )
@@ -168,6 +185,7 @@ class TrainingPanel(parts.Panel):
             part.setVisible(at_rest)  # the plot gets their room
         self._expert.setVisible(at_rest and self._expert_toggle.isChecked())
         self._bar.setVisible(training)
+        self._before_plot.setVisible(training and self._steps < 2)
         self._doing.setVisible(training)
         if training and not self._doing.text():
             self._doing.setText("Starting…")
@@ -192,11 +210,22 @@ class TrainingPanel(parts.Panel):
         if self._session.state is not RunState.TRAINING:
             return
         self._doing.setText(progress_text(progress, estimate))
-        if progress.total > 0:
-            self._bar.setRange(0, 1000)
-            self._bar.setValue(round(1000 * min(1.0, progress.done / progress.total)))
-        else:
+        share = share_done(progress)
+        if share is None:
             self._bar.setRange(0, 0)
+        else:
+            self._bar.setRange(0, 1000)
+            self._bar.setValue(round(1000 * share))
+
+    @Slot()
+    def _compare_later(self) -> None:
+        """Once a burst of changes, such as a moving threshold, is over."""
+        if self._session.earlier is not None or self._learned.compares:
+            self._later.start()
+
+    @Slot()
+    def _compare(self) -> None:
+        self._learned.show_comparison(self._session.comparison())
 
     @Slot()
     def _on_model(self) -> None:

@@ -19,15 +19,22 @@ class Answers:
     def __init__(self) -> None:
         self.answer = "discard"
         self.stop = True
+        self.labels = 0
         self.purpose = "inspect"
         self.path: Path | None = None
         self.only_flagged = False
         self.asked: list[str] = []
 
-    def unsaved(self, name: str) -> str:
+    def unsaved(self, name: str, labels: int = 0) -> str:
         """What to do with an unsaved model."""
+        self.labels = labels
         self.asked.append(f"unsaved {name}")
         return self.answer
+
+    def lose_labels(self, count: int) -> bool:
+        """Whether to close without the labels."""
+        self.asked.append(f"labels {count}")
+        return self.answer != "cancel"
 
     def stop_work(self, doing: str) -> bool:
         """Whether to stop."""

@@ -6,7 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QEnterEvent, QGuiApplication, QStandardItemModel, QWheelEvent
+from PySide6.QtGui import (
+    QCursor,
+    QDragEnterEvent,
+    QDropEvent,
+    QEnterEvent,
+    QGuiApplication,
+    QStandardItemModel,
+    QWheelEvent,
+)
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QComboBox, QDoubleSpinBox, QPushButton, QSlider, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
@@ -133,6 +141,15 @@ def test_that_time_stands_still_while_the_pointer_rests_on_a_message(area: Toast
     assert toast._timer.isActive()
     area.clear()
     assert not area.isVisible()
+
+
+def test_that_time_goes_on_where_a_message_comes_up_under_a_pointer_that_rests(area: ToastArea) -> None:
+    area.show_message("Saved.", "success")
+    toast = toasts(area)[0]
+    here = QPointF(QCursor.pos())
+    QApplication.sendEvent(toast, QEnterEvent(QPointF(20, 10), QPointF(20, 10), here))
+    assert toast._timer.isActive()
+    area.clear()
 
 
 def test_that_details_unfold_and_are_copied(area: ToastArea) -> None:

@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QDialog
+from PySide6.QtWidgets import QApplication, QDialog, QWidget
 from pytestqt.qtbot import QtBot
 
 from cfa_gui.actions import ENTRIES, MENUS, sheet
@@ -15,6 +15,7 @@ from cfa_gui.composition import Composition
 from cfa_gui.main_window import MainWindow
 from cfa_gui.models.review import Group
 from cfa_gui.models.run_state import Allowed, RunState
+from cfa_gui.models.session import Collection
 from cfa_gui.settings import SettingsStore
 from tests.cfa_gui.bench import Answers
 from tests.cfa_gui.fake_engine import FakeEngine, Gate, write_parts
@@ -279,6 +280,111 @@ def test_that_closing_with_an_unsaved_model_asks_once(desk: Desk, tmp_path: Path
     assert desk.window.isVisible() != closes
     assert sum(question.startswith("unsaved") for question in desk.answers.asked) == 1
     assert (tmp_path / "kept.cfa").exists() == (answer == "save")
+
+
+def saved_with_a_label(desk: Desk, folder: Path) -> None:
+    """A saved model, and one label that was given by hand."""
+    desk.ready(folder)
+    desk.answers.path = folder / "part.cfa"
+    desk.parts.deploy.save()
+    desk.until_idle()
+    desk.parts.review.good()
+    desk.answers.asked.clear()
+
+
+def test_that_closing_with_labels_in_no_file_asks_once(desk: Desk, tmp_path: Path) -> None:
+    saved_with_a_label(desk, tmp_path)
+    desk.answers.answer = "cancel"
+    desk.window.close()
+    assert desk.window.isVisible()
+    assert desk.answers.asked == ["labels 1"]
+    desk.answers.answer = "discard"
+    desk.window.close()
+    desk.until(lambda: not desk.window.isVisible())
+
+
+def test_that_labels_and_an_unsaved_model_are_one_question(desk: Desk, tmp_path: Path) -> None:
+    saved_with_a_label(desk, tmp_path)
+    desk.parts.threshold.move(3.0)
+    desk.window.close()
+    desk.until(lambda: not desk.window.isVisible())
+    assert desk.answers.asked == ["unsaved part.cfa"]
+    assert desk.answers.labels == 1
+
+
+def test_that_exported_or_undone_labels_need_no_question(desk: Desk, tmp_path: Path) -> None:
+    saved_with_a_label(desk, tmp_path)
+    desk.parts.review.undo()
+    assert desk.parts.session.review.labels_not_kept == 0
+    desk.parts.review.good()
+    desk.answers.path = tmp_path / "scores.csv"
+    desk.parts.export.scores()
+    desk.until_idle()
+    assert desk.parts.session.review.labels_not_kept == 0
+    desk.window.close()
+    desk.until(lambda: not desk.window.isVisible())
+    assert not [question for question in desk.answers.asked if question.startswith(("labels", "unsaved"))]
+
+
+# focus
+
+
+@pytest.mark.parametrize("front", ["samples", "training", "review"])
+def test_that_tab_goes_round_what_can_be_seen_and_back(desk: Desk, tmp_path: Path, front: str) -> None:
+    desk.ready(tmp_path)
+    bench = desk.window.bench
+    assert bench is not None
+    bench.bring(front)
+    desk.window.activateWindow()
+    bench.images.view.setFocus()
+    desk.until(bench.images.view.hasFocus)
+    passed: list[QWidget] = []
+    while (focused := QApplication.focusWidget()) is not None and focused not in passed:
+        assert not focused.visibleRegion().isEmpty(), focused
+        passed.append(focused)
+        QTest.keyClick(focused, Qt.Key.Key_Tab)
+    for name in ("images", "threshold", front):
+        assert any(bench.docks[name].isAncestorOf(widget) for widget in passed), name
+    hidden = {"samples", "training", "review"} - {front}
+    assert not any(bench.docks[name].isAncestorOf(widget) for name in hidden for widget in passed)
+    assert bench.canvas.canvas in passed
+
+
+def test_that_the_keyboard_does_not_stay_on_a_panel_that_goes_behind_another(desk: Desk, tmp_path: Path) -> None:
+    desk.ready(tmp_path)
+    bench = desk.window.bench
+    assert bench is not None
+    bench.bring("training")
+    desk.window.activateWindow()
+    bench.training._train.setFocus()
+    desk.until(bench.training._train.hasFocus)
+    bench.bring("review")
+    desk.until(bench.images.view.hasFocus)
+
+
+# empty states
+
+
+def test_that_the_list_says_why_it_is_empty(desk: Desk, tmp_path: Path) -> None:
+    desk.ready(tmp_path)
+    bench = desk.window.bench
+    assert bench is not None
+    bench.images._search.setText("no such name")
+    assert "leaves none" in bench.images.view.accessibleDescription()
+    bench.images.view.viewport().grab()
+    bench.images._search.clear()
+    desk.parts.session.clear_images()
+    assert "Drop images" in bench.images.view.accessibleDescription()
+
+
+def test_that_the_colour_bar_stands_only_where_there_are_maps(desk: Desk, tmp_path: Path) -> None:
+    desk.ready(tmp_path)
+    bench = desk.window.bench
+    assert bench is not None
+    desk.until(lambda: bench.canvas._path is not None)
+    assert bench.canvas.canvas._bar.isVisible()
+    bench.images.collection_chosen.emit(Collection.SAMPLES)
+    desk.until(lambda: not bench.canvas.canvas._bar.isVisible())
 
 
 def test_that_the_status_line_says_when_the_engine_is_there(desk: Desk) -> None:
