@@ -12,6 +12,7 @@ from cfa_gui.models.review import Show, Sort
 from cfa_gui.models.session import Collection, Session
 from cfa_gui.panels import parts
 from cfa_gui.panels.image_delegate import ImageDelegate
+from cfa_gui.widgets.empty_list import EmptyListView
 
 FILTERS = (
     (Show.ALL, "All images", "Every image."),
@@ -103,7 +104,7 @@ class ImagesPanel(parts.Panel):
             box.setMinimumContentsLength(8)
 
     def _build_view(self) -> None:
-        self._view = view = QListView()
+        self._view = view = EmptyListView()
         view.setModel(self._images)
         view.setItemDelegate(self._delegate)
         view.setUniformItemSizes(True)
@@ -130,6 +131,7 @@ class ImagesPanel(parts.Panel):
         session = self._session
         session.shown_changed.connect(self._on_shown)
         session.results_added.connect(self.redraw)
+        session.model_changed.connect(self.redraw)
         session.current_changed.connect(self._follow)
         session.selection_changed.connect(self._follow)
         theme.notifier().changed.connect(self.redraw)
@@ -218,7 +220,17 @@ class ImagesPanel(parts.Panel):
         self._review.setText(f"Inspected  {len(self._session.review)}" if len(self._session.review) else "Inspected")
         selected = len(self._session.selection)
         text = f"{shown} images" if shown == total else f"{shown} of {total} images"
-        self._count.setText(f"{text} · {selected} selected" if selected > 1 else text)
+        self._count.setText(f"{text} · {selected} selected" if selected > 1 else text if total else "")
+        self._view.set_empty_text(*self._empty_words(total))
+
+    def _empty_words(self, total: int) -> tuple[str, str]:
+        if total:
+            return "No image to show", "The filter or the search leaves none."
+        if self._session.shown is Collection.SAMPLES:
+            return "No good parts yet", "Drop a folder of good parts on the window."
+        if self._session.model is None:
+            return "No model yet", "Train one, or open a model file; then images can be inspected."
+        return "Nothing inspected yet", "Drop images or a folder on the window."
 
     @Slot(QItemSelection, QItemSelection)
     def _on_selection(self, _selected: QItemSelection, _deselected: QItemSelection) -> None:

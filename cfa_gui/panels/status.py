@@ -7,7 +7,7 @@ from cfa_gui import theme
 from cfa_gui.models.pace import Estimate
 from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Session
-from cfa_gui.panels.words import progress_text
+from cfa_gui.panels.words import progress_text, share_done
 from core.progress import Progress
 
 _WORDS = {
@@ -80,8 +80,9 @@ class StatusPanel(QStatusBar):
             return
         waiting = "" if self._session.facilities else "Loading the engine… · "
         self._message.setText(waiting + progress_text(progress, estimate))
-        if progress.total > 0:
-            self._bar.setRange(0, 1000)
-            self._bar.setValue(round(1000 * min(1.0, progress.done / progress.total)))
-        else:
+        share = share_done(progress)
+        if share is None:
             self._bar.setRange(0, 0)
+        else:
+            self._bar.setRange(0, 1000)
+            self._bar.setValue(round(1000 * share))

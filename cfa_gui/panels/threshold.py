@@ -80,6 +80,7 @@ class ThresholdPanel(parts.Panel):
         self._charts.setTabToolTip(0, "How many images have which score, and where the threshold stands.")
         self._charts.setTabToolTip(1, "Defects found against false alarms, for every threshold.")
         self._charts.setTabToolTip(2, "Precision against defects found, for every threshold.")
+        self._charts.tabBar().setAccessibleName("Charts")
         self._charts.setMinimumWidth(260)
 
     def _build_controls(self) -> None:
@@ -88,6 +89,8 @@ class ThresholdPanel(parts.Panel):
         self._slider = NumberSlider("Threshold")
         self._slider.setToolTip("Images that score above this are flagged.")
         self._sentence = parts.caption()
+        self._sentence.setMinimumHeight(2 * self._sentence.fontMetrics().lineSpacing())  # so that nothing jumps
+        self._sentence.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._best = parts.button(
             "Best F1", "Put it where F1 is highest over the labelled images; needs labelled defects."
         )

@@ -48,10 +48,11 @@ class CanvasBar(QWidget):
         self._maps.activated.connect(self._on_map)
         self._zoom.clicked.connect(canvas.zoom_actual)
         canvas.zoom_changed.connect(self._on_zoom)
+        canvas.picture_changed.connect(self._on_picture)
         canvas.cursor_moved.connect(self._on_cursor)
         canvas.cursor_left.connect(self._readout.clear)
         self.set_mode(canvas.mode())
-        self._on_zoom(canvas.zoom())
+        self._on_picture(canvas.has_picture())
 
     def set_mode(self, mode: OverlayMode) -> None:
         """Choose the overlay, on the canvas too; emits nothing."""
@@ -104,10 +105,12 @@ class CanvasBar(QWidget):
             row.addWidget(widget)
         row.addWidget(self._readout, 1)
         canvas = self._canvas
-        row.addWidget(_button("magnify-minus-outline", "Zoom out", "−", canvas.zoom_out))
-        row.addWidget(self._zoom)
-        row.addWidget(_button("magnify-plus-outline", "Zoom in", "+", canvas.zoom_in))
-        row.addWidget(_button("fit-to-screen-outline", "Show the whole picture", "0", canvas.zoom_fit))
+        nearer = _button("magnify-plus-outline", "Zoom in", "+", canvas.zoom_in)
+        away = _button("magnify-minus-outline", "Zoom out", "−", canvas.zoom_out)
+        whole = _button("fit-to-screen-outline", "Show the whole picture", "0", canvas.zoom_fit)
+        self._zooming = (away, self._zoom, nearer, whole)
+        for button in self._zooming:
+            row.addWidget(button)
 
     @Slot(int)
     def _on_mode(self, index: int) -> None:
@@ -126,9 +129,17 @@ class CanvasBar(QWidget):
         self._canvas.set_colour_map(name)
         self.colour_map_changed.emit(name)
 
+    @Slot(bool)
+    def _on_picture(self, shown: bool) -> None:
+        for button in self._zooming:
+            button.setEnabled(shown)
+        self._on_zoom(self._canvas.zoom())
+        if not shown:
+            self._readout.clear()
+
     @Slot(float)
     def _on_zoom(self, zoom: float) -> None:
-        self._zoom.setText(f"{zoom:.0%}")
+        self._zoom.setText(f"{zoom:.0%}" if self._canvas.has_picture() else "–")
 
     @Slot(int, int, object)
     def _on_cursor(self, x: int, y: int, value: object) -> None:

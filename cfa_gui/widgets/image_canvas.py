@@ -67,6 +67,8 @@ class ImageCanvas(PictureView):
         self._empty = ("No picture chosen", "Choose one from the list.")
         self._bar = colour_bar.ColourBar(self)
         self._bar.hide()
+        self._ranged = False
+        self._bar_wanted = True
         self._blinker = QTimer(self)
         self._blinker.setInterval(BLINK_MILLISECONDS)
         self._blinker.timeout.connect(self._on_blink)
@@ -86,6 +88,7 @@ class ImageCanvas(PictureView):
         view = self._view.with_picture(*self._layers.size())
         self._view = view if keep_view else view.fit()
         self._lay_out()
+        self.picture_changed.emit(picture is not None)
         self._describe()
 
     def set_empty_text(self, title: str, hint: str = "") -> None:
@@ -120,8 +123,19 @@ class ImageCanvas(PictureView):
             raise ValueError(f"a colour range from {low} to {high} is empty")
         self._layers.set_range(low, high)
         self._bar.set_range(low, high)
-        self._bar.show()
-        self._lay_out()
+        self._ranged = True
+        self._show_bar()
+
+    def set_colour_bar(self, wanted: bool) -> None:
+        """Whether the colour bar stands beside the picture where there is a range; where no map can come, not."""
+        self._bar_wanted = wanted
+        self._show_bar()
+
+    def _show_bar(self) -> None:
+        shown = self._ranged and self._bar_wanted
+        if shown == self._bar.isHidden():
+            self._bar.setVisible(shown)
+            self._lay_out()
 
     def set_threshold(self, value: float | None) -> None:
         """Where the contour runs and the colour bar is marked."""

@@ -30,6 +30,8 @@ class PictureView(QWidget):
     cursor_left = Signal()
     zoom_changed = Signal(float)
     """Device pixels per pixel of the picture: 1.0 is "100 %"."""
+    picture_changed = Signal(bool)
+    """Whether a picture is shown now."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -43,6 +45,10 @@ class PictureView(QWidget):
         self.setMinimumSize(200, 160)
 
     # Zoom
+
+    def has_picture(self) -> bool:
+        """Whether a picture is shown, and not the empty state."""
+        return self._layers.pyramid is not None
 
     def zoom(self) -> float:
         """Device pixels per pixel of the picture."""

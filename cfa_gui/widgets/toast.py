@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QAccessible, QAccessibleEvent, QEnterEvent, QGuiApplication, QKeyEvent
+from PySide6.QtGui import QAccessible, QAccessibleEvent, QCursor, QEnterEvent, QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
     QFrame,
@@ -25,7 +25,7 @@ Level = Literal["info", "success", "warning", "error"]
 MOST = 4
 """How many are shown at once; beyond, the oldest that is no error leaves."""
 WIDTH = 380
-_SECONDS: dict[Level, float | None] = {"info": 5, "success": 5, "warning": 10, "error": None}
+_SECONDS: dict[Level, float | None] = {"info": 4, "success": 4, "warning": 10, "error": None}
 _ICONS: dict[Level, tuple[str, str]] = {
     "info": ("information-outline", "accent"),
     "success": ("check-circle-outline", "good"),
@@ -61,6 +61,7 @@ class Toast(QFrame):
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._close)
         self._closer = QToolButton()
+        self._rest = QCursor.pos()
         theme.set_role(self, "toast")
         self.setProperty("level", level)
         self.setAccessibleName(f"{level}: {text}")
@@ -146,9 +147,10 @@ class Toast(QFrame):
         if seconds is not None and self._details.isHidden():
             self._timer.start(int(seconds * 1000))
 
-    def enterEvent(self, _event: QEnterEvent) -> None:  # noqa: N802  Qt's name
-        """Stay while it is being read."""
-        self._timer.stop()
+    def enterEvent(self, event: QEnterEvent) -> None:  # noqa: N802  Qt's name
+        """Stay while it is being read: not where it came up under a pointer that rests."""
+        if event.globalPosition().toPoint() != self._rest:
+            self._timer.stop()
 
     def leaveEvent(self, _event: QEvent) -> None:  # noqa: N802  Qt's name
         """Time goes on."""
@@ -167,10 +169,12 @@ class ToastArea(QWidget):
 
     Args:
         parent: The widget over which the messages lie; the area follows its size.
+        inset: Logical pixels on the right of the parent that stay free.
     """
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, parent: QWidget, inset: int = 0) -> None:
         super().__init__(parent)
+        self._inset = inset
         self._toasts: list[Toast] = []
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
@@ -248,7 +252,7 @@ class ToastArea(QWidget):
             toast.setFixedHeight(toast.height_needed())
         self._column.activate()
         self.resize(WIDTH, self._column.sizeHint().height())
-        self.move(QPoint(parent.width() - self.width() - _EDGE, parent.height() - self.height() - _EDGE))
+        self.move(QPoint(parent.width() - self.width() - _EDGE - self._inset, parent.height() - self.height() - _EDGE))
         self.show()
         self.raise_()
 
