@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QPointF, QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QFont, QIcon, QPainter, QPalette, QPen, QPolygonF
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QWidget
 
 import resources
 from cfa_gui.icons import DrawnIcon, glyph_painting
@@ -282,6 +282,11 @@ def mixed(first: str | QColor, second: str | QColor, share: float) -> QColor:
         for a, b in zip((one.red(), one.green(), one.blue()), (two.red(), two.green(), two.blue()), strict=True)
     ]
     return QColor(*parts)
+
+
+def indent(box: QAbstractSpinBox) -> None:
+    """Keep the text of a number field off its border; a style sheet's padding does not reach it."""
+    box.lineEdit().setTextMargins(6, 0, 0, 0)
 
 
 def set_role(widget: QWidget, role: str) -> None:

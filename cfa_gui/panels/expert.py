@@ -9,6 +9,7 @@ from typing import Any
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QSizePolicy, QSpinBox, QWidget
 
+from cfa_gui import theme
 from core.config import Bank, Config, FeatureScale, Resizing, Score
 
 BACKBONES = (
@@ -214,6 +215,7 @@ class ExpertForm(QWidget):
         box.setPrefix(field.prefix)
         box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         box.setKeyboardTracking(False)
+        theme.indent(box)
         box.valueChanged.connect(partial(self._on_number, field))
         return box
 

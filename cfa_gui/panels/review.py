@@ -89,6 +89,7 @@ class ReviewPanel(parts.Panel):
         table.setAccessibleName("Flagged regions of this image")
         self._area = QSpinBox(minimum=1, maximum=100000, value=minimum_area, suffix=" px")
         self._area.setKeyboardTracking(False)
+        theme.indent(self._area)
         self._area.setAccessibleName("Smallest region listed")
         self._area.setToolTip(
             "Regions smaller than this, in pixels of the map, are not listed. Verdicts do not change."

@@ -98,6 +98,7 @@ class ThresholdPanel(parts.Panel):
         self._rate = QDoubleSpinBox(minimum=0.1, maximum=50.0, value=5.0, decimals=1, singleStep=0.5, suffix=" %")
         self._rate.setAccessibleName("False-alarm rate")
         self._rate.setPrefix("≤ ")
+        theme.indent(self._rate)
         self._set_rate = parts.button(
             "Set", "Put it where at most this share of good parts is flagged; needs held-out good images only."
         )
