@@ -31,7 +31,8 @@ def describe_device(device: torch.device) -> str:
     """The device in words: "CPU, 8 threads" or "CUDA:0, NVIDIA L4"."""
     if device.type == "cuda":
         return f"CUDA:{device.index or 0}, {torch.cuda.get_device_name(device)}"
-    return f"CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'' if threads == 1 else 's'}"
 
 
 @contextmanager

@@ -20,6 +20,10 @@ _KMEANS_BATCH = 8192
 _KMEANS_PASSES = 4
 
 
+def _silent(done: int, total: int) -> None:
+    """Nobody listens."""
+
+
 class Described(NamedTuple):
     """The untrained descriptors of one image.
 
@@ -32,7 +36,9 @@ class Described(NamedTuple):
     valid: Tensor
 
 
-def mean_bank(images: Iterable[Described], ratio: int, seed: int, minimum: int) -> Tensor:
+def mean_bank(
+    images: Iterable[Described], ratio: int, seed: int, minimum: int, report: Callable[[int, int], None] = _silent
+) -> Tensor:
     """The mean descriptor at each position over all images (authors' program), then K-means to T / ratio centres.
 
     Assumes parts that lie alike. Images of several grid shapes are averaged on their common top-left positions.
@@ -42,6 +48,7 @@ def mean_bank(images: Iterable[Described], ratio: int, seed: int, minimum: int) 
         ratio: gamma_c.
         seed: Of K-means.
         minimum: The least number of centres (K + J).
+        report: Told of K-means as `k_means` does.
 
     Returns:
         (M, D') float32.
@@ -59,7 +66,7 @@ def mean_bank(images: Iterable[Described], ratio: int, seed: int, minimum: int) 
         raise DatasetError("There is no image to build the memory bank from.")
     seen = counts[..., 0] > 0
     means = total[seen] / counts[seen]
-    return means if ratio == 1 else k_means(means, _size(len(means), ratio, minimum), seed)
+    return means if ratio == 1 else k_means(means, _size(len(means), ratio, minimum), seed, report)
 
 
 def _grown(values: Tensor, shape: torch.Size) -> Tensor:
@@ -122,7 +129,12 @@ def assign_each_once(bank: Tensor, patches: Tensor) -> Tensor:
 
 
 def global_bank(
-    images: Iterable[Described], count: int, ratio: int, seed: int, minimum: int, check: Callable[[], None]
+    images: Iterable[Described],
+    count: int,
+    ratio: int,
+    seed: int,
+    minimum: int,
+    report: Callable[[int, int], None] = _silent,
 ) -> Tensor:
     """Mini-batch K-means over a sample of the patches of all positions of all images; needs no alignment.
 
@@ -132,7 +144,7 @@ def global_bank(
         ratio: gamma_c; the bank holds T / ratio centres, T being the images' median number of patches.
         seed: Of the sample and of K-means.
         minimum: The least number of centres (K + J).
-        check: Called now and then; raises to cancel.
+        report: Told of K-means as `k_means` does.
 
     Returns:
         (M, D') float32.
@@ -147,21 +159,21 @@ def global_bank(
         sample.append(patches[order.to(patches.device)])
     if not sample:
         raise DatasetError("There is no image to build the memory bank from.")
-    return k_means(torch.cat(sample), _size(int(np.median(sizes)), ratio, minimum), seed, check)
+    return k_means(torch.cat(sample), _size(int(np.median(sizes)), ratio, minimum), seed, report)
 
 
 def _size(patches: int, ratio: int, minimum: int) -> int:
     return max(patches // ratio, minimum)
 
 
-def k_means(points: Tensor, count: int, seed: int, check: Callable[[], None] = lambda: None) -> Tensor:
+def k_means(points: Tensor, count: int, seed: int, report: Callable[[int, int], None] = _silent) -> Tensor:
     """Centres of K-means (scikit-learn): to convergence for few points, in mini-batches for many.
 
     Args:
         points: (n, D').
         count: Number of centres; at most n are made.
         seed: Of the start and of the batches.
-        check: Called before each mini-batch; raises to cancel.
+        report: Told of the mini-batches done and of how many there are, 0 and 0 where unknown; may raise to cancel.
 
     Returns:
         (min(count, n), D') float32 on the device of `points`.
@@ -172,15 +184,18 @@ def k_means(points: Tensor, count: int, seed: int, check: Callable[[], None] = l
     values = points.detach().cpu().numpy()
     count = min(count, len(values))
     if len(values) * count <= _EXACT_LIMIT:
+        report(0, 0)
         with threadpool_limits(1, user_api="blas"):  # its thousands of small products cost ten times as much on two
             model = KMeans(count, n_init=1, max_iter=_LLOYD_ITERATIONS, random_state=seed).fit(values)
     else:
         random = np.random.default_rng(seed)
         start = values[random.permutation(len(values))[:count]]
         model = MiniBatchKMeans(count, init=start, n_init=1, batch_size=_KMEANS_BATCH, random_state=seed)
-        for rows in _batches(len(values), random):
-            check()
+        total = _KMEANS_PASSES * -(-len(values) // _KMEANS_BATCH)
+        report(0, total)
+        for done, rows in enumerate(_batches(len(values), random), start=1):
             model.partial_fit(values[rows])
+            report(done, total)
     return torch.from_numpy(model.cluster_centers_.astype(np.float32)).to(points.device)
 
 

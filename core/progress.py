@@ -14,6 +14,7 @@ class Phase(StrEnum):
     READING = "reading"
     FEATURES = "features"
     BANK = "memory bank"
+    CLUSTERING = "K-means"
     TRAINING = "training"
     CALIBRATING = "calibrating"
     SAVING = "saving"
@@ -51,7 +52,7 @@ class Progress:
         phase: What is being done.
         done: Units finished in this phase.
         total: Units in this phase; 0 where it is not known.
-        unit: What is counted ("images", "epochs", "steps", "iterations").
+        unit: What is counted ("images", "epochs", "batches").
         step: In the training phase, the latest record; otherwise None.
     """
 

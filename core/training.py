@@ -26,7 +26,7 @@ from core.model import CfaModel
 from core.neighbours import distances_to_nearest
 from core.placement import apply
 from core.progress import CancelToken, Phase, Progress, Report, StepRecord, silent
-from core.threshold import Threshold, false_alarm_threshold, smallest_rate
+from core.threshold import Threshold, false_alarm_threshold, images_needed, percent, smallest_rate
 from core.trained_model import Calibration, Skipped, TrainedModel, TrainingSummary
 
 REFERENCE_SQUARED_DISTANCE = 0.5
@@ -226,13 +226,17 @@ def _build_bank(network: CfaModel, features: _Features, run: _Run) -> None:
         run.cancel.check()
         run.report(Progress(Phase.BANK, done, len(features)))
 
+    def report_clustering(done: int, total: int) -> None:
+        run.cancel.check()
+        run.report(Progress(Phase.CLUSTERING, done, total, "batches"))
+
     images = features.described(report)
     if method.bank is Bank.MEAN:
-        bank = mean_bank(images, method.bank_ratio, seed, minimum)
+        bank = mean_bank(images, method.bank_ratio, seed, minimum, report_clustering)
     elif method.bank is Bank.EMA:
         bank = ema_bank(images, method.bank_ratio, method.ema_beta, seed, minimum)
     else:
-        bank = global_bank(images, len(features), method.bank_ratio, seed, minimum, run.cancel.check)
+        bank = global_bank(images, len(features), method.bank_ratio, seed, minimum, report_clustering)
     if len(bank) < minimum:
         raise DatasetError(
             f"The images give only {len(bank)} patches; K + J = {minimum} are needed. Use a larger image size."
@@ -345,9 +349,11 @@ def first_threshold(held_out: Sequence[float]) -> Threshold | None:
 
 def _notes(images: int, held_out: int) -> Iterator[str]:
     if images < FEW_IMAGES:
-        yield f"Only {images} images were trained on; use {FEW_IMAGES} or more."
+        were = "image was" if images == 1 else "images were"
+        yield f"Only {images} {were} trained on; use {FEW_IMAGES} or more."
     if held_out and smallest_rate(held_out) > DEFAULT_FALSE_ALARM_RATE:
         yield (
-            f"{held_out} held-out images can promise a false-alarm rate of {smallest_rate(held_out):.1%} at best; "
-            f"{round(1 / DEFAULT_FALSE_ALARM_RATE) - 1} promise {DEFAULT_FALSE_ALARM_RATE:.0%}."
+            f"{held_out} held-out image{'' if held_out == 1 else 's'} can promise a false-alarm rate of "
+            f"{percent(smallest_rate(held_out))} at best; {images_needed(DEFAULT_FALSE_ALARM_RATE)} promise "
+            f"{percent(DEFAULT_FALSE_ALARM_RATE)}."
         )

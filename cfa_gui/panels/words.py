@@ -7,6 +7,7 @@ PHASES = {
     Phase.READING: "Reading the images",
     Phase.FEATURES: "Computing features",
     Phase.BANK: "Building the memory of good",
+    Phase.CLUSTERING: "Grouping what is alike",
     Phase.TRAINING: "Learning",
     Phase.CALIBRATING: "Scoring the held-out images",
     Phase.SAVING: "Saving",
@@ -16,21 +17,14 @@ PHASES = {
 
 def share_done(progress: Progress) -> float | None:
     """How far the phase is, 0..1, or None where it cannot be told: the bar then only moves."""
-    if progress.total <= 0 or _grouping(progress):
+    if progress.total <= 0:
         return None
     return min(1.0, progress.done / progress.total)
-
-
-def _grouping(progress: Progress) -> bool:
-    """All images are in the memory of good, which is now compressed (K-means); how long that takes, nobody knows."""
-    return progress.phase is Phase.BANK and progress.done >= progress.total > 0
 
 
 def progress_text(progress: Progress, estimate: Estimate) -> str:
     """One line: phase, how far, how fast, how long still."""
     words = [PHASES[progress.phase]]
-    if _grouping(progress):
-        return f"{words[0]} · grouping what is alike"
     if progress.total > 0:
         done = f"{progress.done:.1f}" if progress.done != int(progress.done) else f"{int(progress.done)}"
         words.append(f"{done} of {progress.total:g} {progress.unit}")

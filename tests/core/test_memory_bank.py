@@ -42,7 +42,7 @@ def built(kind: str, images: list[Described], ratio: int = 2, seed: int = 0, min
         return mean_bank(images, ratio, seed, minimum)
     if kind == "ema":
         return ema_bank(images, ratio, 0.3, seed, minimum)
-    return global_bank(images, len(images), ratio, seed, minimum, lambda: None)
+    return global_bank(images, len(images), ratio, seed, minimum)
 
 
 KINDS = pytest.mark.parametrize("kind", ["mean", "ema", "global"])
@@ -207,12 +207,13 @@ def test_that_mini_batch_k_means_can_be_cancelled_between_batches(monkeypatch: p
     monkeypatch.setattr(memory_bank, "_KMEANS_BATCH", 500)
     calls: Iterator[int] = iter(range(100))
 
-    def check() -> None:
+    def report(done: int, total: int) -> None:
+        assert total == 4 * -(-len(blobs()[0]) // 500)
         if next(calls) == 3:
             raise CancelledByUser
 
     with pytest.raises(CancelledByUser):
-        k_means(blobs()[0], 5, seed=0, check=check)
+        k_means(blobs()[0], 5, seed=0, report=report)
     assert next(calls) == 4
 
 

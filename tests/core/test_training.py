@@ -162,7 +162,14 @@ def test_that_progress_tells_every_phase_in_order_and_never_more_than_the_whole(
     seen: list[Progress] = []
     train(parts, TINY.with_changes(epochs=2), device="cpu", report=seen.append)
     phases = list(dict.fromkeys(progress.phase for progress in seen))
-    assert phases == [Phase.READING, Phase.FEATURES, Phase.BANK, Phase.TRAINING, Phase.CALIBRATING]
+    assert phases == [
+        Phase.READING,
+        Phase.FEATURES,
+        Phase.BANK,
+        Phase.CLUSTERING,
+        Phase.TRAINING,
+        Phase.CALIBRATING,
+    ]
     order = [phases.index(progress.phase) for progress in seen]
     assert order == sorted(order)
     for phase, total in ((Phase.FEATURES, 9), (Phase.BANK, 9), (Phase.TRAINING, 2), (Phase.CALIBRATING, 3)):
