@@ -1,7 +1,7 @@
 """Makes the session, the threads and the controllers, and knows how they hang together. No widget but the questions."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +26,7 @@ from cfa_gui.models.thumbnails import ThumbnailCache
 from cfa_gui.settings import SettingsStore
 from core.config import preset
 from core.errors import ConfigError
+from core.progress import CancelToken, Report
 
 _log = logging.getLogger(__name__)
 
@@ -127,10 +128,20 @@ class Composition(QObject):
         self.export = ExportController(self.session, self.tasks, self.notices, settings, ask, self)
         self.opening = OpeningController(self.session, self.samples, self.inspect, self.deploy, self.notices, ask, self)
 
-    def warm_up(self) -> None:
-        """Import torch on the worker thread."""
+    def warm_up(self, then: Callable[[], None]) -> None:
+        """Import torch on the worker thread.
+
+        Args:
+            then: What else takes long to import; called on that thread afterwards.
+        """
         engine = self.engine
-        job = self.runner.submit(lambda _report, _cancel: engine.warm_up())
+
+        def work(_report: Report, _cancel: CancelToken) -> Facilities:
+            facilities = engine.warm_up()
+            then()
+            return facilities
+
+        job = self.runner.submit(work)
         job.succeeded.connect(self._on_warm)
         job.failed.connect(self.tasks.tell)
 

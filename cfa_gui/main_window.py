@@ -12,6 +12,7 @@ from cfa_gui import settings as settings_module
 from cfa_gui import theme
 from cfa_gui.panels.start import StartPanel
 from cfa_gui.settings import SettingsStore
+from cfa_gui.widgets.lazy_plot import load_plotting
 
 if TYPE_CHECKING:
     from cfa_gui.actions import Actions
@@ -107,7 +108,7 @@ class MainWindow(QMainWindow):
         self._wire(parts, self.bench)
         if self._settings.warning:
             parts.notices.post(self._settings.warning, "warning")
-        parts.warm_up()
+        parts.warm_up(load_plotting)
         if self._paths:
             parts.opening.open(self._paths)
 

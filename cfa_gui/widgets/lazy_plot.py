@@ -10,6 +10,11 @@ from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 from cfa_gui import theme
 
 
+def load_plotting() -> None:
+    """Import the plotting library; on another thread, so that the first plot does not hold the window up."""
+    import cfa_gui.widgets.plotting  # noqa: F401  it makes no object of Qt when imported
+
+
 class Chart(Protocol):
     """What draws: a widget that knows the plotting library."""
 

@@ -148,6 +148,26 @@ def test_that_empty_plots_do_not_import_the_plotting_library() -> None:
     assert done.stdout.split() == ["False", "True"]
 
 
+LOADED_AHEAD = """
+import gc, sys, threading
+from PySide6.QtCore import QObject
+from PySide6.QtWidgets import QApplication
+from cfa_gui.widgets.lazy_plot import load_plotting
+
+app = QApplication(["test", "-platform", "offscreen"])
+thread = threading.Thread(target=load_plotting)
+thread.start()
+thread.join()
+objects = [found for found in gc.get_objects() if issubclass(type(found), QObject)]
+print("pyqtgraph" in sys.modules, all(found.thread() == app.thread() for found in objects))
+"""
+
+
+def test_that_the_plotting_library_can_be_loaded_on_another_thread() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADED_AHEAD], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]
+
+
 def colours(image: QImage) -> set[str]:
     return {image.pixelColor(x, y).name() for x in range(image.width()) for y in range(image.height())}
 
