@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer, QUrl, Signal, Slot
+from PySide6.QtCore import QSize, Qt, QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QLabel, QMainWindow, QStackedWidget
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from cfa_gui.workbench import Workbench
 
 APP_NAME = "cfa-gui"
+SIZE = QSize(1280, 800)
+"""At the first start, where the screen is large enough."""
+FRAME = QSize(0, 40)
+"""What a desktop puts around a window: it should not push the status line off a small screen."""
 
 
 class MainWindow(QMainWindow):
@@ -71,7 +75,7 @@ class MainWindow(QMainWindow):
         self.statusBar().addWidget(QLabel("Loading the engine…"))
         self.setAcceptDrops(True)
         self.setWindowTitle(APP_NAME)
-        self.resize(1280, 800)
+        self.resize(SIZE.boundedTo(self.screen().availableSize() - FRAME))
         settings_module.restore_geometry(self)
 
     @Slot()

@@ -127,6 +127,8 @@ class CanvasPanel(parts.Panel):
         if self._session.shown is Collection.REVIEW:
             if self._session.model is None:
                 return "No model yet", "Train one, or open a model file, to inspect images."
+            if len(self._session.review) > 0:
+                return "No image chosen", "The list on the left has what there is to choose from."
             return "Drop images to inspect", "Files or whole folders; results appear while the inspection runs."
         return "No image chosen", "Choose one in the list on the left."
 
