@@ -106,6 +106,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     net = SafetyNet(window)
     keeper = GarbageKeeper(window)
     window.engine_ready.connect(keeper.settle)
+    window.closed.connect(app.quit, Qt.ConnectionType.QueuedConnection)
     if arguments.paths:
         window.open_paths([path.absolute() for path in arguments.paths])
     wake = _let_ctrl_c_through(window)

@@ -42,6 +42,8 @@ class MainWindow(QMainWindow):
 
     engine_ready = Signal()
     """What is slow to import is imported."""
+    closed = Signal()
+    """The window is gone for good: Qt does not notice by itself, for it was hidden before."""
 
     def __init__(
         self,
@@ -240,22 +242,25 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802  Qt's name
         """Ask once: about the work that goes on, and about a model that is not saved."""
         if self._closing or self.parts is None:
-            self._end()
-            event.accept()
+            self._accept_close(event)
             return
         session = self.parts.session
         if session.state != "idle":
             if not self.parts.ask.stop_work(str(session.state)):
                 event.ignore()
                 return
-            self._end()
-            event.accept()
+            self._accept_close(event)
             return
         event.ignore()
         labels = session.review.labels_not_kept
         if labels and not session.model_unsaved and not self.parts.ask.lose_labels(labels):
             return
         self.parts.deploy.guard(self._close_now, labels)
+
+    def _accept_close(self, event: QCloseEvent) -> None:
+        self._end()
+        event.accept()
+        self.closed.emit()
 
     def _close_now(self) -> None:
         self._end()
