@@ -237,8 +237,12 @@ class ImagesPanel(parts.Panel):
         self._tell_selection()
 
     @Slot(QModelIndex, QModelIndex)
-    def _on_current_index(self, _now: QModelIndex, _before: QModelIndex) -> None:
-        self._tell_selection()
+    def _on_current_index(self, now: QModelIndex, _before: QModelIndex) -> None:
+        model = self._view.selectionModel()
+        if now.isValid() and not self._following and not model.hasSelection():  # Qt makes a row current at focus
+            model.select(now, QItemSelectionModel.SelectionFlag.Select)
+        else:
+            self._tell_selection()
 
     def _tell_selection(self) -> None:
         if self._following:

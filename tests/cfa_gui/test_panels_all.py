@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QItemSelectionModel, Qt
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt
 from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QLineEdit, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -172,6 +172,19 @@ def test_that_the_list_selects_what_the_session_says_and_back(bench: Bench, work
     )
     order = bench.parts.images.order
     assert set(bench.session.selection) == {int(order[1]), int(order[3])}
+
+
+def test_that_the_image_in_sight_is_also_the_selected_one(bench: Bench, work: Workbench) -> None:
+    bench.open_parts()
+    bench.train()
+    view = work.images.view
+    view.selectionModel().clear()
+    assert bench.session.selection == ()
+    view.setCurrentIndex(QModelIndex())
+    view.selectionModel().setCurrentIndex(  # as Qt does when the list gets the keyboard
+        bench.parts.images.index(2), QItemSelectionModel.SelectionFlag.NoUpdate
+    )
+    assert bench.session.selection == (bench.session.current,) == (int(bench.parts.images.order[2]),)
 
 
 def test_that_a_new_order_keeps_the_selection_on_its_images(bench: Bench, work: Workbench) -> None:
