@@ -162,14 +162,7 @@ def test_that_progress_tells_every_phase_in_order_and_never_more_than_the_whole(
     seen: list[Progress] = []
     train(parts, TINY.with_changes(epochs=2), device="cpu", report=seen.append)
     phases = list(dict.fromkeys(progress.phase for progress in seen))
-    assert phases == [
-        Phase.READING,
-        Phase.FEATURES,
-        Phase.BANK,
-        Phase.CLUSTERING,
-        Phase.TRAINING,
-        Phase.CALIBRATING,
-    ]
+    assert phases == [Phase.READING, Phase.FEATURES, Phase.BANK, Phase.TRAINING, Phase.CALIBRATING]
     order = [phases.index(progress.phase) for progress in seen]
     assert order == sorted(order)
     for phase, total in ((Phase.FEATURES, 9), (Phase.BANK, 9), (Phase.TRAINING, 2), (Phase.CALIBRATING, 3)):
@@ -180,6 +173,14 @@ def test_that_progress_tells_every_phase_in_order_and_never_more_than_the_whole(
     steps = [progress.step for progress in seen if progress.phase is Phase.TRAINING]
     assert all(isinstance(step, StepRecord) for step in steps)
     assert all(progress.step is None for progress in seen if progress.phase is not Phase.TRAINING)
+
+
+def test_that_clustering_is_a_phase_of_its_own(parts: tuple[Sample, ...]) -> None:
+    seen: list[Phase] = []
+    config = TINY.with_changes(bank=Bank.GLOBAL, bank_ratio=4)
+    train(parts, config, device="cpu", report=lambda progress: seen.append(progress.phase))
+    phases = list(dict.fromkeys(seen))
+    assert phases[2:5] == [Phase.BANK, Phase.CLUSTERING, Phase.TRAINING]
 
 
 @pytest.mark.parametrize("phase", [Phase.READING, Phase.FEATURES, Phase.BANK, Phase.TRAINING, Phase.CALIBRATING])
