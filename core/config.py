@@ -39,6 +39,9 @@ class Score(StrEnum):
     """Equation 5: nearest distance times its softmin weight among the K nearest."""
     NEAREST = "nearest"
     """Equation 4: the nearest distance alone."""
+    EXCESS = "excess"
+    """Ours: how far the patch lies outside the hypersphere of its nearest centre, whose radius is the mean distance of
+    the good patches nearest to it."""
 
 
 class FeatureScale(StrEnum):
@@ -149,7 +152,7 @@ class Method:
     nu: float = 1e-3
     ema_beta: float = 0.1
     feature_scale: FeatureScale = FeatureScale.REFERENCE
-    score: Score = Score.NEAREST
+    score: Score = Score.EXCESS
     smoothing: float = 4.0
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ from core.images import read_image
 from core.model import CfaModel
 from core.placement import Placement, apply, inspected_pixels, place, valid_cells
 from core.progress import CancelToken, Phase, Progress, Report, silent
-from core.scoring import anomaly_map, image_score, patch_scores
+from core.scoring import anomaly_map, image_score
 from core.trained_model import TrainedModel
 
 
@@ -127,8 +127,7 @@ class Inspector:
         place_of = geometry((image.shape[0], image.shape[1]), config, network.stride, network.cell)
         canvas = torch.from_numpy(apply(image, place_of.placement))[None]  # (1, H, W, 3)
         with memory_told(), torch.inference_mode():
-            distances = network(canvas.to(self._device), config.method.neighbours)[0]  # (h, w, K)
-            grid = patch_scores(distances.flatten(0, 1), config.method.score).view(distances.shape[:2])
+            grid = network(canvas.to(self._device), config.method.score, config.method.neighbours)[0]  # (h, w)
         values = anomaly_map(
             grid.cpu().numpy(), place_of.valid, place_of.inspected, network.cell, config.method.smoothing
         )

@@ -7,8 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.backbone import Backbone
+from core.config import Score
 from core.descriptor import Descriptor
 from core.neighbours import nearest_centres
+from core.scoring import patch_scores
 
 
 class CfaModel(nn.Module):
@@ -20,10 +22,12 @@ class CfaModel(nn.Module):
         radius: r, scalar, trained.
         level_scale: (levels,) factor on each pooled map.
         bank: (M, D') centres C; empty until `set_bank`.
+        centre_radii: (M,) mean distance of the good patches nearest to each centre; 0 until it is measured.
     """
 
     level_scale: Tensor
     bank: Tensor
+    centre_radii: Tensor
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class CfaModel(nn.Module):
         self.radius = nn.Parameter(torch.tensor(initial_radius))
         self.register_buffer("level_scale", torch.ones(len(backbone.channels)))
         self.register_buffer("bank", torch.empty(0, width))
+        self.register_buffer("centre_radii", torch.empty(0))
 
     @property
     def cell(self) -> int:
@@ -60,8 +65,9 @@ class CfaModel(nn.Module):
         return max(self.backbone.strides)
 
     def set_bank(self, bank: Tensor) -> None:
-        """Take (M, D') centres as the memory bank."""
+        """Take (M, D') centres as the memory bank; their radii are 0 until measured."""
         self.bank = bank.detach().to(self.bank.device, torch.float32).contiguous()
+        self.centre_radii = self.bank.new_zeros(len(bank))
 
     def pyramid(self, images: Tensor) -> list[Tensor]:
         """Pooled and scaled features, not yet upsampled; these are what a training may cache.
@@ -86,16 +92,18 @@ class CfaModel(nn.Module):
         phi: Tensor = self.descriptor(pyramid)
         return phi.permute(0, 2, 3, 1).contiguous()
 
-    def forward(self, images: Tensor, count: int) -> Tensor:
-        """Squared distances from every patch to its nearest centres.
+    def forward(self, images: Tensor, score: Score, neighbours: int) -> Tensor:
+        """The anomaly score of every patch.
 
         Args:
             images: (b, H, W, 3) uint8 RGB.
-            count: How many centres, K.
+            score: See `Score`.
+            neighbours: K, centres that the certainty looks at.
 
         Returns:
-            (b, h, w, count) float32, ascending along the last axis.
+            (b, h, w) float32, >= 0.
         """
         phi = self.describe(self.pyramid(images))
-        distances, _ = nearest_centres(phi.flatten(0, 2), self.bank, count)
-        return distances.view(*phi.shape[:3], count)
+        count = neighbours if score is Score.CERTAINTY else 1
+        distances, rows = nearest_centres(phi.flatten(0, 2), self.bank, count)
+        return patch_scores(distances, score, self.centre_radii[rows[:, 0]]).view(phi.shape[:3])

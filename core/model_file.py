@@ -25,7 +25,8 @@ from core.threshold import Threshold
 from core.trained_model import Calibration, TrainedModel, TrainingSummary
 from core.version import VERSION
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2: with the radii of the centres."""
 SUFFIX = ".cfa"
 _KEY = "cfa"
 _LENGTH_BYTES = 8
@@ -87,7 +88,10 @@ def load_model(path: Path) -> TrainedModel:
     if content.get("digest") != _digest(data, _place_of_digest(data)):
         _refuse(path, "it is damaged (its digest does not match)")
     try:
-        return _build(content, safetensors.torch.load(data))
+        tensors = safetensors.torch.load(data)
+        if content["format_version"] == 1:
+            tensors["centre_radii"] = tensors["bank"].new_zeros(len(tensors["bank"]))
+        return _build(content, tensors)
     except (safetensors.SafetensorError, *_MISFITS) as error:
         why = f": {error}" if isinstance(error, CfaError) else ""
         raise ModelFileError(f"{path} cannot be used: its parts do not fit together{why}. {_REMEDY}") from error
@@ -105,7 +109,7 @@ def _build(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
     bank = tensors["bank"]
     centres, width = bank.shape
     _require_fit(width == network.bank.shape[1] and centres >= config.method.neighbours)
-    network.bank = network.bank.new_empty(bank.shape)
+    network.set_bank(bank)
     _require_fit(all(tensors[name].dtype == mine.dtype for name, mine in network.state_dict().items()))
     network.load_state_dict(dict(tensors), strict=True)
     network.requires_grad_(requires_grad=False)

@@ -42,7 +42,10 @@ def _search_tile(tile: Tensor, bank: Tensor, norms: Tensor, count: int) -> tuple
     for start in range(0, len(bank), BANK_TILE):
         part = bank[start : start + BANK_TILE]
         ranks = torch.addmm(norms[start : start + BANK_TILE], tile, part.T, alpha=-2.0)  # (n, tile)
-        values, rows = ranks.topk(min(count, len(part)), dim=1, largest=False, sorted=True)
+        if count == 1:  # a tenth of the time of topk
+            values, rows = ranks.min(dim=1, keepdim=True)
+        else:
+            values, rows = ranks.topk(min(count, len(part)), dim=1, largest=False, sorted=True)
         rows = rows + start
         if best is not None and best_rows is not None:
             values = torch.cat((best, values), dim=1)

@@ -14,12 +14,13 @@ from core.config import Score
 from core.opencv import cv2
 
 
-def patch_scores(squared_distances: Tensor, score: Score) -> Tensor:
+def patch_scores(squared_distances: Tensor, score: Score, radii: Tensor | None = None) -> Tensor:
     """The anomaly score of every patch.
 
     Args:
-        squared_distances: (n, K), ascending, not negative.
-        score: Nearest distance (equation 4), or that times its certainty (equation 5).
+        squared_distances: (n, K), ascending, not negative; K = 1 is enough where the score has no certainty.
+        score: Nearest distance (equation 4), that times its certainty (equation 5), or its excess over `radii`.
+        radii: (n,) centre radius of the nearest centre; for `Score.EXCESS` alone.
 
     Returns:
         (n,) float32, in units of feature distance, >= 0.
@@ -28,6 +29,10 @@ def patch_scores(squared_distances: Tensor, score: Score) -> Tensor:
     nearest = distances[:, 0]
     if score is Score.NEAREST:
         return nearest
+    if score is Score.EXCESS:
+        if radii is None:
+            raise ValueError("the excess is measured from the centres' radii")
+        return (nearest - radii).clamp_(min=0)
     return functional.softmin(distances, dim=1)[:, 0] * nearest
 
 

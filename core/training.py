@@ -21,9 +21,9 @@ from core.feature_cache import DEFAULT_BUDGET, FeatureCache
 from core.images import read_image
 from core.inspection import Failure, Inspection, Inspector, geometry
 from core.loss import cfa_loss
-from core.memory_bank import Described, ema_bank, global_bank, mean_bank, mean_nearest_squared
+from core.memory_bank import GLOBAL_SAMPLE, Described, ema_bank, global_bank, mean_bank, mean_nearest_squared
 from core.model import CfaModel
-from core.neighbours import distances_to_nearest
+from core.neighbours import distances_to_nearest, nearest_centres
 from core.placement import apply
 from core.progress import CancelToken, Phase, Progress, Report, StepRecord, silent
 from core.threshold import Threshold, false_alarm_threshold, images_needed, percent, smallest_rate
@@ -36,6 +36,7 @@ FEW_IMAGES = 10
 _SCALE_SAMPLE = 4096
 _RECORDS = 400
 _STEPS_PER_RECORD = 10
+_PRIOR_PATCHES = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,6 +97,7 @@ def train(
         _set_level_scale(network, features, run)
         _build_bank(network, features, run)
         history = _optimise(network, features, generator, run)
+        network.centre_radii.copy_(centre_radii(network, features, run))
     network.requires_grad_(requires_grad=False)
     summary = TrainingSummary(
         images=len(masks),
@@ -286,6 +288,29 @@ def _step(network: CfaModel, patches: Tensor, optimiser: torch.optim.Optimizer, 
     ).detach()
     optimiser.step()
     return figures
+
+
+@torch.no_grad()
+def centre_radii(network: CfaModel, features: _Features, run: _Run) -> Tensor:
+    """The radius of each centre's own hypersphere: the mean distance of the good patches nearest to it.
+
+    Few patches say little: each mean is drawn to that of all patches, as by `_PRIOR_PATCHES` more that lie so far.
+
+    Returns:
+        (M,) float32, on the CPU.
+    """
+    generator = torch.Generator().manual_seed(run.config.training.seed)
+    quota = -(-GLOBAL_SAMPLE // len(features))
+    counts, sums = torch.zeros(len(network.bank)), torch.zeros(len(network.bank))
+    for index in range(len(features)):
+        run.cancel.check()
+        patches = features.patches([index])
+        drawn = torch.randperm(len(patches), generator=generator)[:quota].to(patches.device)
+        distances, rows = (found[:, 0].cpu() for found in nearest_centres(patches[drawn], network.bank, 1))
+        counts.index_add_(0, rows, torch.ones_like(distances))
+        sums.index_add_(0, rows, distances.sqrt())
+    mean = sums.sum() / counts.sum()
+    return (sums + _PRIOR_PATCHES * mean) / (counts + _PRIOR_PATCHES)
 
 
 class _Recorder:

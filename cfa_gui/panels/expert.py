@@ -157,8 +157,13 @@ FIELDS: tuple[Choice | Number, ...] = (
     Choice(
         "score",
         "Score",
-        "How distances become a score (equations 4 and 5 of the paper).",
-        ((Score.CERTAINTY, "With certainty"), (Score.NEAREST, "Nearest distance")),
+        "How distances become a score: by how much a patch is further from what is remembered than good patches are, "
+        "or the distance itself (equation 4 of the paper), or with its certainty (equation 5).",
+        (
+            (Score.EXCESS, "Beyond good patches"),
+            (Score.NEAREST, "Nearest distance"),
+            (Score.CERTAINTY, "With certainty"),
+        ),
         lambda c: c.method.score,
     ),
     Choice(

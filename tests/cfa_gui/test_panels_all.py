@@ -179,12 +179,12 @@ def test_that_the_image_in_sight_is_also_the_selected_one(bench: Bench, work: Wo
     bench.train()
     view = work.images.view
     view.selectionModel().clear()
-    assert bench.session.selection == ()
+    assert len(bench.session.selection) == 0
     view.setCurrentIndex(QModelIndex())
     view.selectionModel().setCurrentIndex(  # as Qt does when the list gets the keyboard
         bench.parts.images.index(2), QItemSelectionModel.SelectionFlag.NoUpdate
     )
-    assert bench.session.selection == (bench.session.current,) == (int(bench.parts.images.order[2]),)
+    assert list(bench.session.selection) == [bench.session.current] == [int(bench.parts.images.order[2])]
 
 
 def test_that_a_new_order_keeps_the_selection_on_its_images(bench: Bench, work: Workbench) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.config import Config, Region, Resizing
+from core.config import Config, Region, Resizing, Score
 from core.descriptor import Descriptor
 from core.errors import CancelledByUser, DatasetError, DeviceError, ImageError, OutOfMemoryError
 from core.images import read_image
@@ -70,12 +70,13 @@ def test_that_another_inspector_of_the_same_model_gives_the_same_bits(trained: T
     assert one.score == other.score
 
 
-def test_that_the_network_gives_one_image_what_it_gives_many(trained: TrainedModel) -> None:
+@pytest.mark.parametrize("score", list(Score))
+def test_that_the_network_gives_one_image_what_it_gives_many(score: Score, trained: TrainedModel) -> None:
     images = torch.from_numpy(np.stack([picture(seed) for seed in range(5)]))
     with torch.inference_mode():
-        together = trained.network(images, 3)
-        alone = torch.cat([trained.network(image[None], 3) for image in images])
-    assert together.shape == (5, 8, 8, 3)
+        together = trained.network(images, score, 3)
+        alone = torch.cat([trained.network(image[None], score, 3) for image in images])
+    assert together.shape == (5, 8, 8)
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
 
 
@@ -146,12 +147,12 @@ def test_that_what_padded_cells_hold_changes_no_score_and_no_map(
     forward = CfaModel.forward
     cells = {(16, 20): (14, 19), (20, 16): (19, 14)}
 
-    def spoiled(network: CfaModel, images: Tensor, count: int) -> Tensor:
-        distances = forward(network, images, count).clone()
-        rows, columns = cells.get((distances.shape[1], distances.shape[2]), tuple(distances.shape[1:3]))
-        distances[:, rows:] = value
-        distances[:, :, columns:] = value
-        return distances
+    def spoiled(network: CfaModel, images: Tensor, score: Score, neighbours: int) -> Tensor:
+        scores = forward(network, images, score, neighbours).clone()
+        rows, columns = cells.get((scores.shape[1], scores.shape[2]), tuple(scores.shape[1:]))
+        scores[:, rows:] = value
+        scores[:, :, columns:] = value
+        return scores
 
     monkeypatch.setattr(CfaModel, "forward", spoiled)
     for one, other in zip(clean, found(inspector.inspect_many(samples)), strict=True):

@@ -19,7 +19,7 @@ from core.model import CfaModel
 from core.neighbours import distances_to_nearest
 from core.progress import CancelToken, silent
 from core.samples import Sample
-from core.scoring import anomaly_map, image_score, patch_scores
+from core.scoring import anomaly_map, image_score
 from tests.core import published
 from tests.core.parts import TINY, UNSCALED, WHOLE_64, write_parts
 
@@ -127,7 +127,7 @@ def test_that_features_to_loss_gradients_and_score_equal_the_published_formulas(
         assert_nearly(ours.grad, theirs.grad, 2e-5)
 
     with torch.no_grad():
-        grid_scores = patch_scores(model(no_images, k).flatten(0, 2), Score.CERTAINTY).view(2, *grid)
+        grid_scores = model(no_images, Score.CERTAINTY, k)
     expected = published.scores(distances.detach(), k).view(2, *grid)
     torch.testing.assert_close(grid_scores.double(), expected, rtol=2e-5, atol=1e-6)
     everywhere = np.ones(grid, np.bool_), np.ones((4 * grid[0], 4 * grid[1]), np.bool_)

@@ -121,6 +121,13 @@ def test_that_with_one_neighbour_both_scores_are_the_distance() -> None:
     torch.testing.assert_close(patch_scores(squared, Score.CERTAINTY), patch_scores(squared, Score.NEAREST))
 
 
+def test_that_the_excess_is_the_distance_outside_the_nearest_centres_sphere_and_never_below_zero() -> None:
+    squared, radii = torch.tensor([[4.0], [4.0], [4.0]]), torch.tensor([0.5, 2.0, 3.0])
+    assert patch_scores(squared, Score.EXCESS, radii).tolist() == [1.5, 0.0, 0.0]
+    with pytest.raises(ValueError, match="radii"):
+        patch_scores(squared, Score.EXCESS)
+
+
 def test_that_a_square_that_rounding_made_negative_scores_zero_and_not_nan() -> None:
     squared = torch.tensor([[-1e-6, 0.5, 0.7]])
     assert float(patch_scores(squared, Score.CERTAINTY)) == 0.0

@@ -1,5 +1,8 @@
 import dataclasses
+import itertools
 import math
+import statistics
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -8,15 +11,17 @@ import torch
 
 from core import training
 from core.backbone import Backbone
-from core.config import Bank, Config
+from core.config import Bank, Config, Score
 from core.descriptor import Descriptor
 from core.errors import CancelledByUser
 from core.feature_cache import FeatureCache
+from core.images import read_image
+from core.inspection import Inspector
 from core.progress import CancelToken, Phase, Progress, StepRecord
 from core.samples import Sample
 from core.trained_model import TrainedModel
-from core.training import train
-from tests.core.parts import TINY
+from core.training import split, train
+from tests.core.parts import TINY, with_defect
 from tests.core.states import same, state
 
 pytestmark = pytest.mark.usefixtures("shared_backbone")
@@ -85,7 +90,7 @@ def test_that_descriptor_and_radius_are_trained_and_bank_scale_and_backbone_are_
     frozen = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
     before, after = state(trained_with(epochs=0)), state(trained_with(epochs=2))
     moved = {name for name in before if not torch.equal(before[name], after[name])}
-    assert moved == {"descriptor.weight", "descriptor.bias", "radius"}
+    assert moved == {"descriptor.weight", "descriptor.bias", "radius", "centre_radii"}
     assert all(torch.equal(frozen[name], tensor) for name, tensor in backbone.state_dict().items())
 
 
@@ -95,7 +100,34 @@ def test_that_a_trained_network_asks_for_no_gradient_and_is_in_eval(trained: Tra
 
 
 def test_that_the_radius_belongs_to_the_state_that_is_saved(trained: TrainedModel) -> None:
-    assert {"radius", "bank", "level_scale", "descriptor.weight", "descriptor.bias"} == set(state(trained))
+    mine = {"radius", "bank", "centre_radii", "level_scale", "descriptor.weight", "descriptor.bias"}
+    assert mine == set(state(trained))
+
+
+@BANKS
+def test_that_a_centres_radius_is_the_mean_distance_of_the_good_patches_nearest_to_it(
+    bank: Bank, trained_with: TrainedWith, parts: tuple[Sample, ...]
+) -> None:
+    trained = trained_with(bank=bank, bank_ratio=2, epochs=1)
+    network, config = trained.network, trained.config
+    distances: dict[int, list[float]] = defaultdict(list)
+    for sample in split(parts, config.training.holdout, config.training.seed)[0]:
+        phi = network.describe(network.pyramid(torch.from_numpy(read_image(sample.path))[None])).flatten(0, 2)
+        table = torch.cdist(phi, network.bank, compute_mode="donot_use_mm_for_euclid_dist")
+        for row, distance in zip(table.argmin(dim=1).tolist(), table.amin(dim=1).tolist(), strict=True):
+            distances[row].append(distance)
+    mean = statistics.mean(itertools.chain(*distances.values()))
+    expected = [(sum(distances[row]) + 10 * mean) / (len(distances[row]) + 10) for row in range(len(network.bank))]
+    assert network.centre_radii.tolist() == pytest.approx(expected, rel=1e-3)
+
+
+def test_that_the_excess_leaves_of_a_good_part_less_than_of_a_defect(
+    trained_with: TrainedWith, parts: tuple[Sample, ...]
+) -> None:
+    trained = trained_with(bank=Bank.GLOBAL, score=Score.EXCESS)
+    good = read_image(parts[0].path)
+    inspector = Inspector(trained, device="cpu")
+    assert 0 <= inspector.inspect(good).score < inspector.inspect(with_defect(good, 8, 8, 12)).score
 
 
 def test_that_without_epochs_the_model_is_the_untrained_one(trained_with: TrainedWith) -> None:
