@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from core.config import PRESETS, Bank, Config, FeatureScale, Resizing
+from core.config import PRESETS, Bank, Config, FeatureScale, Resizing, Score
 from core.threshold import percent
 
 
@@ -24,7 +24,7 @@ def in_words(config: Config) -> str:
     epochs = "1 epoch" if training.epochs == 1 else f"{training.epochs:,} epochs"
     return (
         f"{picture(config)}; memory bank: {bank(config)}; {scale(config)}; K = {method.neighbours}, "
-        f"J = {method.hard_negatives}; {epochs} in batches of {training.batch_size}; {held_out}"
+        f"J = {method.hard_negatives}; scored by {score(config)}; {epochs} in batches of {training.batch_size}; {held_out}"
     )
 
 
@@ -55,3 +55,12 @@ def scale(config: Config) -> str:
     """How the features are scaled."""
     reference = config.method.feature_scale is FeatureScale.REFERENCE
     return "features brought to one scale" if reference else "features scaled as published"
+
+
+def score(config: Config) -> str:
+    """What a patch is scored by."""
+    return {
+        Score.CERTAINTY: "nearest distance times certainty",
+        Score.NEAREST: "nearest distance",
+        Score.EXCESS: "distance beyond that of good patches",
+    }[config.method.score]

@@ -14,7 +14,7 @@ from cfa_gui.reports.exhibits import exhibit, number_words
 from cfa_gui.reports.report import Fact, Gallery, Rate, Report, ThresholdWords, Tile, moment_words
 from cfa_gui.widgets.histogram_bars import DEFECT, GOOD, MARK_OF, ORDER, UNLABELLED
 from core.config import Config
-from core.config_words import bank, origin, picture
+from core.config_words import bank, origin, picture, score
 from core.dataset import Label
 from core.images import shown
 from core.metrics import Confusion, image_auroc
@@ -226,6 +226,7 @@ def _settings(model: TrainedModel, results: Results) -> tuple[Fact, ...]:
         Fact("Image size", picture(config)),
         Fact("Inspected area", " and ".join(part for part in parts if part) or "the whole picture"),
         Fact("Memory bank", f"{bank(config)}; {summary.bank_size:,} centres of {summary.channels:,} channels"),
+        Fact("Patch score", score(config)),
         Fact("Trained on", f"{summary.images:,} good images, {epochs}, seed {config.training.seed}"),
         Fact("Held out", f"{_counted(held_out, 'good image', 'good images') or 'none'}{promise}"),
         Fact("Model made", f"{_moment(model.created)}, on {summary.device}"),
