@@ -248,10 +248,19 @@ def restore_backbone(name: str, state: Mapping[str, Tensor]) -> Backbone:
         ConfigError: timm does not know the architecture any more.
         RuntimeError: The state does not fit the architecture.
     """
-    spec = spec_of(name)
-    backbone = Backbone(name, _create(spec, pretrained=False), spec)
+    backbone = random_backbone(name)
     backbone.load_state_dict(state, strict=True)
     return backbone
+
+
+def random_backbone(name: str) -> Backbone:
+    """A backbone with random weights, as fast and as large as one with pretrained ones.
+
+    Raises:
+        ConfigError: There is no such backbone, or CFA cannot use it.
+    """
+    spec = spec_of(name)
+    return Backbone(name, _create(spec, pretrained=False), spec)
 
 
 def _create(spec: BackboneSpec, **options: Any) -> nn.Module:

@@ -184,7 +184,7 @@ class Training:
 
     epochs: int = 1
     batch_size: int = 4
-    learning_rate: float = 1e-4
+    learning_rate: float = 3e-5
     radius_learning_rate: float = 1e-3
     weight_decay: float = 5e-4
     holdout: float = 0.2
@@ -204,7 +204,7 @@ class Training:
         _require(0 <= self.seed < 2**31, f"The seed is {self.seed}; use 0 to 2147483647.")
 
 
-_TRAINING_OF_GLOBAL: dict[str, object] = {"epochs": 1, "learning_rate": 1e-4}
+_TRAINING_OF_GLOBAL: dict[str, object] = {"epochs": 1, "learning_rate": 3e-5}
 _TRAINING_OF_POSITIONAL: dict[str, object] = {"epochs": 20, "learning_rate": 1e-3}
 
 

@@ -24,7 +24,8 @@ def in_words(config: Config) -> str:
     epochs = "1 epoch" if training.epochs == 1 else f"{training.epochs:,} epochs"
     return (
         f"{picture(config)}; memory bank: {bank(config)}; {scale(config)}; K = {method.neighbours}, "
-        f"J = {method.hard_negatives}; scored by {score(config)}; {epochs} in batches of {training.batch_size}; {held_out}"
+        f"J = {method.hard_negatives}; scored by {score(config)}; {epochs} in batches of {training.batch_size}; "
+        f"{held_out}"
     )
 
 
