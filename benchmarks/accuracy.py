@@ -24,7 +24,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from core.cli_output import ProgressBars
-from core.config import PRESETS, Bank, Config, FeatureScale, Resizing, Score, preset
+from core.config import PRESETS, Bank, Config, DescriptorStart, FeatureScale, Resizing, Score, preset
 from core.dataset import open_dataset
 from core.evaluation import evaluate
 from core.inspection import Inspector
@@ -32,7 +32,13 @@ from core.training import train
 
 FIGURES = ("image_auroc", "pixel_auroc", "aupro", "f1_max", "false_alarm_rate", "miss_rate", "train_s")
 FIELDS = ("dataset", "preset", "settings", "seed", "images", *FIGURES, "radius_squared", "repulsion_active", "version")
-CHOICES: Mapping[str, type] = {"bank": Bank, "feature_scale": FeatureScale, "score": Score, "resizing": Resizing}
+CHOICES: Mapping[str, type] = {
+    "bank": Bank,
+    "descriptor_start": DescriptorStart,
+    "feature_scale": FeatureScale,
+    "score": Score,
+    "resizing": Resizing,
+}
 
 
 def parsed(text: str) -> tuple[str, Any]:

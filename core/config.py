@@ -48,9 +48,19 @@ class FeatureScale(StrEnum):
     """How the backbone's features are scaled before the descriptor."""
 
     REFERENCE = "reference"
-    """One factor for all levels, so that the untrained mean nearest squared distance is about 0.5."""
+    """One factor for all images, so that the untrained mean nearest squared distance is about 0.5; the finest level
+    weighs 0.7 of the others."""
     PUBLISHED = "published"
     """As the authors: unscaled, but for EfficientNet-B5, whose maps are divided by their channel counts."""
+
+
+class DescriptorStart(StrEnum):
+    """The descriptor before training."""
+
+    ORTHOGONAL = "orthogonal"
+    """Orthonormal rows, which keep distances between patches as they are (gamma_d = 1) or nearly so."""
+    PUBLISHED = "published"
+    """As the authors: independent normal weights of He's variance."""
 
 
 def _require(ok: bool, sentence: str) -> None:
@@ -138,6 +148,7 @@ class Method:
         nu: Both terms are divided by it.
         ema_beta: beta of Algorithm 1; the paper does not give it.
         feature_scale: See `FeatureScale`.
+        descriptor_start: See `DescriptorStart`.
         score: See `Score`.
         smoothing: Sigma of the Gaussian on the anomaly map, in pixels of the network's input.
     """
@@ -154,6 +165,7 @@ class Method:
     feature_scale: FeatureScale = FeatureScale.REFERENCE
     score: Score = Score.EXCESS
     smoothing: float = 4.0
+    descriptor_start: DescriptorStart = DescriptorStart.ORTHOGONAL
 
     def __post_init__(self) -> None:
         _hold_to_types(self)
@@ -204,6 +216,8 @@ class Training:
         _require(0 <= self.seed < 2**31, f"The seed is {self.seed}; use 0 to 2147483647.")
 
 
+_BEFORE_ORTHOGONAL = {"descriptor_start": DescriptorStart.PUBLISHED}
+"""Of models from before there was a choice."""
 _TRAINING_OF_GLOBAL: dict[str, object] = {"epochs": 1, "learning_rate": 3e-5}
 _TRAINING_OF_POSITIONAL: dict[str, object] = {"epochs": 20, "learning_rate": 1e-3}
 
@@ -279,7 +293,7 @@ class Config:
                 preset=str(data["preset"]),
                 backbone=str(data["backbone"]),
                 preprocessing=Preprocessing(**pre),
-                method=Method(**data["method"]),
+                method=Method(**(_BEFORE_ORTHOGONAL | data["method"])),
                 training=Training(**data["training"]),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -297,6 +311,7 @@ PRESETS: dict[str, Config] = {
             bank=Bank.MEAN,
             bank_ratio=1,
             feature_scale=FeatureScale.PUBLISHED,
+            descriptor_start=DescriptorStart.PUBLISHED,
             score=Score.CERTAINTY,
             initial_radius=1e-5,
         ),

@@ -10,6 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from core.config import DescriptorStart
+
+COORDINATE_WEIGHT = 0.7
+"""Of the coordinates under an orthogonal start: at the reference scale they say less than the picture does."""
+
 
 class Descriptor(nn.Module):
     """phi: R^D -> R^D' (section 3.1).
@@ -19,18 +24,28 @@ class Descriptor(nn.Module):
         bias: (D',).
     """
 
-    def __init__(self, channels: Sequence[int], width: int, generator: torch.Generator | None = None) -> None:
-        """He-initialised weights, zero bias.
+    def __init__(
+        self,
+        channels: Sequence[int],
+        width: int,
+        start: DescriptorStart,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Random weights, zero bias.
 
         Args:
             channels: Channels of each level of the pyramid.
             width: D', channels of the descriptor.
+            start: How the weights are drawn.
             generator: Source of the random weights.
         """
         super().__init__()
         self.channels = tuple(channels)
         weight = torch.empty(width, sum(channels) + 2)
-        nn.init.kaiming_normal_(weight, generator=generator)
+        if start is DescriptorStart.PUBLISHED:
+            nn.init.kaiming_normal_(weight, generator=generator)
+        else:
+            draw_orthogonal(weight, generator)
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.zeros(width))
 
@@ -63,6 +78,16 @@ class Descriptor(nn.Module):
         """The part of phi that is the same for every image: coordinates and bias, (D', h, w)."""
         coordinates = torch.stack(coordinate_channels(grid, self.weight.device))  # (2, h, w)
         return torch.einsum("dc,chw->dhw", self.weight[:, -2:], coordinates) + self.bias[:, None, None]
+
+
+def draw_orthogonal(weight: Tensor, generator: torch.Generator | None) -> None:
+    """Fill (D', D + 2) weights in place with a random rotation (D' >= D) or projection that keeps lengths on average.
+
+    Images' columns and coordinates' columns are drawn apart.
+    """
+    width, inputs = weight.shape[0], weight.shape[1] - 2
+    nn.init.orthogonal_(weight[:, :-2], gain=max(1.0, inputs / width) ** 0.5, generator=generator)
+    nn.init.orthogonal_(weight[:, -2:], gain=COORDINATE_WEIGHT, generator=generator)
 
 
 def coordinate_channels(grid: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:

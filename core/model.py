@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.backbone import Backbone
-from core.config import Score
+from core.config import DescriptorStart, Score
 from core.descriptor import Descriptor
 from core.neighbours import nearest_centres
 from core.scoring import patch_scores
@@ -35,6 +35,7 @@ class CfaModel(nn.Module):
         *,
         descriptor_ratio: int,
         initial_radius: float,
+        start: DescriptorStart = DescriptorStart.ORTHOGONAL,
         generator: torch.Generator | None = None,
     ) -> None:
         """An untrained model.
@@ -43,12 +44,13 @@ class CfaModel(nn.Module):
             backbone: Where the features come from.
             descriptor_ratio: gamma_d; D' = D / gamma_d, at least 1 (twice that for EfficientNet-B5).
             initial_radius: r before training.
+            start: How the descriptor's weights are drawn.
             generator: Source of the descriptor's random weights.
         """
         super().__init__()
         width = max(1, backbone.width_factor * sum(backbone.channels) // descriptor_ratio)
         self.backbone = backbone
-        self.descriptor = Descriptor(backbone.channels, width, generator)
+        self.descriptor = Descriptor(backbone.channels, width, start, generator)
         self.radius = nn.Parameter(torch.tensor(initial_radius))
         self.register_buffer("level_scale", torch.ones(len(backbone.channels)))
         self.register_buffer("bank", torch.empty(0, width))

@@ -33,6 +33,7 @@ REFERENCE_SQUARED_DISTANCE = 0.5
 """The untrained mean nearest squared distance that `FeatureScale.REFERENCE` sets."""
 DEFAULT_FALSE_ALARM_RATE = 0.05
 FEW_IMAGES = 10
+_FINEST_LEVEL_WEIGHT = 0.7
 _SCALE_SAMPLE = 4096
 _RECORDS = 400
 _STEPS_PER_RECORD = 10
@@ -90,6 +91,7 @@ def train(
             backbone,
             descriptor_ratio=config.method.descriptor_ratio,
             initial_radius=config.method.initial_radius,
+            start=config.method.descriptor_start,
             generator=generator,
         ).to(run.device)
         masks, skipped = _fill(cache, network, training, run)
@@ -200,6 +202,7 @@ def _set_level_scale(network: CfaModel, features: _Features, run: _Run) -> None:
         if network.backbone.divide_by_channels:
             network.level_scale.copy_(1.0 / torch.tensor(network.backbone.channels, device=run.device))
         return
+    network.level_scale[0] = _FINEST_LEVEL_WEIGHT  # it sees grain and edges more than parts
     distance = reference_squared_distance(network, features, run.config.training.seed)
     if distance > 0:
         network.level_scale.mul_((REFERENCE_SQUARED_DISTANCE / distance) ** 0.5)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.config import Bank, Config, FeatureScale, Method, Preprocessing, Resizing, Score, Training
+from core.config import Bank, Config, DescriptorStart, FeatureScale, Method, Preprocessing, Resizing, Score, Training
 from core.samples import Label, Sample
 
 Picture = NDArray[np.uint8]
@@ -25,6 +25,7 @@ TINY = Config(
         initial_radius=1e-5,
         feature_scale=FeatureScale.REFERENCE,
         score=Score.CERTAINTY,
+        descriptor_start=DescriptorStart.PUBLISHED,
     ),
     training=Training(
         epochs=1,

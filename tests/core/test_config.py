@@ -7,6 +7,7 @@ from core.config import (
     PRESETS,
     Bank,
     Config,
+    DescriptorStart,
     FeatureScale,
     Method,
     Preprocessing,
@@ -36,6 +37,12 @@ def test_that_settings_survive_the_way_through_json(config: Config) -> None:
     assert repr(again) == repr(config)
 
 
+def test_that_a_model_from_before_the_setting_says_that_its_descriptor_began_as_published() -> None:
+    data = Config().to_json()
+    del data["method"]["descriptor_start"]
+    assert Config.from_json(data).method.descriptor_start is DescriptorStart.PUBLISHED
+
+
 def test_that_paper_is_the_published_configuration() -> None:
     paper = preset("paper")
     assert paper.preprocessing == Preprocessing(Resizing.CROP, image_size=256, crop_size=224)
@@ -51,6 +58,7 @@ def test_that_paper_is_the_published_configuration() -> None:
         feature_scale=FeatureScale.PUBLISHED,
         score=Score.CERTAINTY,
         smoothing=4.0,
+        descriptor_start=DescriptorStart.PUBLISHED,
     )
     assert paper.training == Training(epochs=30, batch_size=4, learning_rate=1e-3, weight_decay=5e-4, holdout=0.0)
 
@@ -90,6 +98,7 @@ def test_that_an_unknown_preset_is_refused_with_those_there_are() -> None:
         ("score", ("furthest",)),
         ("resizing", ("C", 0)),
         ("feature_scale", ("huge",)),
+        ("descriptor_start", ("zero",)),
     ],
 )
 def test_that_a_setting_out_of_range_or_of_the_wrong_type_is_refused_in_a_sentence(

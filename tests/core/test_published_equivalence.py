@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from core import memory_bank, training
 from core.backbone import Backbone
-from core.config import Bank, FeatureScale, Score
+from core.config import Bank, DescriptorStart, FeatureScale, Score
 from core.descriptor import Descriptor
 from core.inspection import Inspector
 from core.loss import cfa_loss
@@ -200,7 +200,7 @@ def test_that_cached_training_takes_the_steps_of_the_published_form(
     images = [slow_features(sample, backbone, ours.network.level_scale) for sample in samples]
 
     generator = torch.Generator().manual_seed(3)
-    start = Descriptor(backbone.channels, sum(backbone.channels), generator)
+    start = Descriptor(backbone.channels, sum(backbone.channels), DescriptorStart.PUBLISHED, generator)
     weight = start.weight.detach().double().requires_grad_()
     bias = start.bias.detach().double().requires_grad_()
     r = torch.tensor([R], dtype=torch.float64, requires_grad=True)
@@ -236,10 +236,11 @@ def test_that_cached_training_takes_the_steps_of_the_published_form(
 def test_that_the_reference_scale_brings_the_untrained_distance_to_one_half(
     backbone: Backbone, parts: tuple[Sample, ...], shared_backbone: None
 ) -> None:
-    """Random patches against as many others, by hand; the scale is one factor for all levels."""
+    """Random patches against as many others, by hand; one factor for all, the finest level weighing less."""
     trained = training.train(parts, TINY.with_changes(epochs=0, holdout=0.0), device="cpu")
     scale = trained.network.level_scale
-    assert len(set(scale.tolist())) == 1
+    assert float(scale[1]) == float(scale[2])
+    assert float(scale[0] / scale[1]) == pytest.approx(0.7)
     assert float(scale[0]) != 1.0
     weight = trained.network.descriptor.weight.detach().double().clone()
     weight[:, -2:] = 0  # without coordinates

@@ -11,7 +11,7 @@ import torch
 
 from core import training
 from core.backbone import Backbone
-from core.config import Bank, Config, Score
+from core.config import Bank, Config, DescriptorStart, Score
 from core.descriptor import Descriptor
 from core.errors import CancelledByUser
 from core.feature_cache import FeatureCache
@@ -134,7 +134,8 @@ def test_that_without_epochs_the_model_is_the_untrained_one(trained_with: Traine
     untrained = trained_with(epochs=0)
     assert untrained.summary.history == ()
     assert float(untrained.network.radius) == pytest.approx(1e-5)
-    start = Descriptor(untrained.network.backbone.channels, 176, torch.Generator().manual_seed(0))
+    channels, generator = untrained.network.backbone.channels, torch.Generator().manual_seed(0)
+    start = Descriptor(channels, 176, DescriptorStart.PUBLISHED, generator)
     assert torch.equal(untrained.network.descriptor.weight, start.weight)
 
 
