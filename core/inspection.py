@@ -109,6 +109,8 @@ class Inspector:
         self._device = choose_device(device)
         with memory_told():
             self._network: CfaModel = trained.network.to(self._device).eval()
+            if self._device.type == "cpu":
+                self._network.compile_for_cpu()
 
     def inspect(self, image: NDArray[np.uint8], sample: Sample | None = None) -> Inspection:
         """Inspect one image.

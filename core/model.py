@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.backbone import Backbone
+from core.compiled_backbone import CompiledBackbone, compiled
 from core.config import DescriptorStart, Score
 from core.descriptor import Descriptor
 from core.neighbours import nearest_centres
@@ -50,6 +51,7 @@ class CfaModel(nn.Module):
         super().__init__()
         width = max(1, backbone.width_factor * sum(backbone.channels) // descriptor_ratio)
         self.backbone = backbone
+        self._compiled: CompiledBackbone | None = None
         self.descriptor = Descriptor(backbone.channels, width, start, generator)
         self.radius = nn.Parameter(torch.tensor(initial_radius))
         self.register_buffer("level_scale", torch.ones(len(backbone.channels)))
@@ -66,6 +68,11 @@ class CfaModel(nn.Module):
         """The network's input must be a multiple of this many pixels."""
         return max(self.backbone.strides)
 
+    def compile_for_cpu(self) -> None:
+        """Run the backbone compiled wherever images lie on a CPU, if it can be compiled; the maps stay the same."""
+        if self._compiled is None:
+            self._compiled = compiled(self.backbone)
+
     def set_bank(self, bank: Tensor) -> None:
         """Take (M, D') centres as the memory bank; their radii are 0 until measured."""
         self.bank = bank.detach().to(self.bank.device, torch.float32).contiguous()
@@ -81,7 +88,7 @@ class CfaModel(nn.Module):
             One (b, channels, H / stride_i, W / stride_i) float32 map per level.
         """
         with torch.no_grad():
-            maps = self.backbone(images)
+            maps = (self._compiled or self.backbone)(images) if images.device.type == "cpu" else self.backbone(images)
             pooled = [functional.avg_pool2d(m, 3, stride=1, padding=1) for m in maps]
             return [m * scale for m, scale in zip(pooled, self.level_scale, strict=True)]
 

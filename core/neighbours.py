@@ -30,7 +30,11 @@ def nearest_centres(queries: Tensor, bank: Tensor, count: int) -> tuple[Tensor, 
     for start in range(0, len(queries), QUERY_TILE):
         tile = queries[start : start + QUERY_TILE]
         best, best_rows = _search_tile(tile, bank, half_norms, count)
-        distances[start : start + len(tile)] = best + tile.square().sum(dim=1, keepdim=True)
+        if count == 1:  # without the cancellation of large norms
+            best = (tile - bank[best_rows[:, 0]]).square().sum(dim=1, keepdim=True)
+        else:
+            best += tile.square().sum(dim=1, keepdim=True)
+        distances[start : start + len(tile)] = best
         rows[start : start + len(tile)] = best_rows
     return distances.clamp_(min=0.0), rows
 

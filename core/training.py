@@ -94,6 +94,8 @@ def train(
             start=config.method.descriptor_start,
             generator=generator,
         ).to(run.device)
+        if run.device.type == "cpu":
+            network.compile_for_cpu()
         masks, skipped = _fill(cache, network, training, run)
         features = _Features(cache, network, masks)
         _set_level_scale(network, features, run)
