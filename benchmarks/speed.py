@@ -10,14 +10,19 @@ Decoding is a stage of its own and is not part of the whole.
 """
 
 import argparse
+import ctypes
+import gc
+import importlib.util
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,7 +36,8 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from core.backbone import random_backbone
+from core.backbone import Backbone, random_backbone
+from core.compiled_network import CompiledNetwork
 from core.config import Bank, Config, Score, preset
 from core.images import read_image
 from core.model import CfaModel
@@ -56,6 +62,8 @@ def model(backbone: str, ratio: int, size: int) -> CfaModel:
     with torch.inference_mode():
         phi = network.describe(network.pyramid(picture(size))).flatten(0, 2)
     network.set_bank(phi[torch.randperm(len(phi))[: len(phi) // ratio]] + 0.1 * phi.std())
+    network.compile_backbone()
+    network.compile_all()
     return network
 
 
@@ -95,6 +103,7 @@ def inspection(network: CfaModel, size: int, device: str) -> dict[str, Stage]:
 
     return {
         "backbone": lambda: network.backbone(images)[-1].sum().item(),
+        "pyramid": lambda: network.pyramid(images)[-1].sum().item(),
         "phi": phi_again,
         "search": search_again,
         "post": lambda: post(grid),
@@ -142,16 +151,22 @@ def measure_memory(backbone: str, gamma: int, size: int) -> float:
 
 
 def peak(stage: str, backbone: str, gamma: int, size: int) -> float:
-    """MB of growth of the peak resident memory while one stage runs a few times, the model being there already."""
-    import resource
-
-    network = model(backbone, gamma, size)
-    stages = inspection(network, size, "cpu") if stage == "whole" else {}
+    """MB of resident memory at the peak of a few runs of one stage, with all that lives then; Linux alone tells."""
     images = picture(size)
+    if stage == "whole":
+        network = model(backbone, gamma, size)
+        run = inspection(network, size, "cpu")["whole"]
+    else:
+        bare = random_backbone(backbone)
+        run = lambda: bare(images)  # noqa: E731
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     with torch.inference_mode():
         for _ in range(3):
-            stages[stage]() if stages else network.backbone(images)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            run()
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def measure_training(backbone: str, gamma: int, size: int, device: str) -> dict[str, Any]:
@@ -180,6 +195,57 @@ def measure_training(backbone: str, gamma: int, size: int, device: str) -> dict[
         "published seconds": round(theirs, 1),
         "published / ours": round(theirs / ours, 2),
     }
+
+
+def measure_runtimes(backbone: str, size: int, rounds: int) -> dict[str, Any]:
+    """Milliseconds of the backbone in every runtime that is there, and its largest error as a share of the range."""
+    bare, images = random_backbone(backbone), picture(size)
+    apart, compiled = random_backbone(backbone), CompiledNetwork(bare, (picture(size),), [[-1, -1, -1, 3]])
+    apart.load_state_dict(bare.state_dict())
+    apart.to(memory_format=torch.channels_last)
+
+    def in_half() -> list[Tensor]:
+        with torch.autocast("cpu", torch.bfloat16):
+            return bare(images)  # type: ignore[no-any-return]
+
+    runs: dict[str, Callable[[], list[Tensor]]] = {
+        "torch": lambda: bare(images),
+        "channels last": lambda: apart(images),
+        "bfloat16": in_half,
+        "OpenVINO": lambda: compiled(images),
+    }
+    if importlib.util.find_spec("onnxruntime") and importlib.util.find_spec("onnxscript"):
+        runs["ONNX Runtime"] = _in_onnx_runtime(bare, images)
+    if shutil.which("c++"):
+        inductor = torch.compile(bare)
+        runs["torch.compile"] = lambda: inductor(images)
+    times = measured(dict(runs), rounds)
+    with torch.inference_mode():
+        right = bare(images)
+        error = {name: max(_error(f, r) for f, r in zip(run(), right, strict=True)) for name, run in runs.items()}
+    return {
+        "backbone": backbone,
+        "ms": {name: round(statistics.median(values), 2) for name, values in times.items()},
+        "error": error,
+    }
+
+
+def _error(found: Tensor, right: Tensor) -> float:
+    return float((found.float() - right).abs().max() / right.abs().max())
+
+
+def _in_onnx_runtime(bare: Backbone, images: Tensor) -> Callable[[], list[Tensor]]:
+    import onnxruntime  # type: ignore[import-untyped]
+
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = Path(folder) / "backbone.onnx"
+        torch.onnx.export(bare, (images,), path, dynamo=True, verbose=False)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda: [torch.from_numpy(m) for m in session.run(None, {name: images.numpy()})]
 
 
 def _noise_parts(folder: Path, size: int) -> list[Sample]:
@@ -249,6 +315,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--training", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--runtimes", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "speed.json")
     parser.add_argument("--peak", nargs=4, help=argparse.SUPPRESS)
@@ -262,7 +329,9 @@ def main() -> None:
         found: dict[str, Any] = {"machine": _machine(asked.device), "decode 1 MP, ms": measure_decoding(Path(folder))}
     cases = [(b, g, s) for b in asked.backbones for s in asked.sizes for g in asked.ratios]
     found["inspection"] = [measure_inspection(*case, asked.rounds, asked.device) for case in cases]
-    if asked.memory and asked.device == "cpu":
+    if asked.runtimes and asked.device == "cpu":
+        found["runtimes"] = [measure_runtimes(b, 224, asked.rounds) for b in asked.backbones]
+    if asked.memory and asked.device == "cpu" and sys.platform == "linux":
         for row in (row for row in found["inspection"] if row["ratio"] == 1):
             row["MB beyond the backbone"] = measure_memory(row["backbone"], row["ratio"], row["size"])
     if asked.training:
@@ -288,6 +357,11 @@ def _print(found: dict[str, Any]) -> None:
         cells = [*(row["ms"][name] for name in names), *(row.get(figure, "") for figure in figures)]
         table.add_row(row["backbone"], str(row["ratio"]), str(row["size"]), *map(str, cells))
     console.print(table)
+    if found.get("runtimes"):
+        table = Table("backbone", *found["runtimes"][0]["ms"], title="The backbone alone at 224, ms (error)", box=None)
+        for row in found["runtimes"]:
+            table.add_row(row["backbone"], *(f"{ms} ({row['error'][name]:.0e})" for name, ms in row["ms"].items()))
+        console.print(table)
     if found.get("training"):
         title = f"{EPOCHS} epochs on {TRAINED_ON} images, extrapolated from whole epochs on {FEW}"
         table = Table(*found["training"][0], title=title, box=None)

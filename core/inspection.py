@@ -110,7 +110,7 @@ class Inspector:
         with memory_told():
             self._network: CfaModel = trained.network.to(self._device).eval()
             if self._device.type == "cpu":
-                self._network.compile_for_cpu()
+                self._network.compile_all()
 
     def inspect(self, image: NDArray[np.uint8], sample: Sample | None = None) -> Inspection:
         """Inspect one image.

@@ -1,18 +1,22 @@
 """Nearest centres of many descriptors, tile by tile: the whole distance matrix never exists."""
 
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-QUERY_TILE = 4096
+from core.openvino_runtime import CompiledModel
+
+QUERY_TILE = 784
 BANK_TILE = 1024
 
 
 @torch.no_grad()
 def nearest_centres(queries: Tensor, bank: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The nearest centres of every query.
+    """The nearest centres of every query, on a CPU by OpenVINO where that is installed.
 
     Ranks by ``|c|^2 - 2 q.c``, which orders as the squared distance does, and adds ``|q|^2`` to the winners alone.
 
@@ -24,19 +28,21 @@ def nearest_centres(queries: Tensor, bank: Tensor, count: int) -> tuple[Tensor, 
     Returns:
         Squared Euclidean distances (n, count), ascending and not negative, and the centres' rows (n, count) int64.
     """
-    half_norms = bank.square().sum(dim=1)  # (M,)
-    distances = queries.new_empty(len(queries), count)
+    if len(bank) < count:
+        raise ValueError(f"the bank holds {len(bank)} centres, fewer than the {count} asked for")
+    norms = bank.square().sum(dim=1)  # (M,)
+    search = _compiled_search(count) if queries.device.type == "cpu" else None
+    ranks = queries.new_empty(len(queries), count)
     rows = torch.empty(len(queries), count, dtype=torch.int64, device=queries.device)
     for start in range(0, len(queries), QUERY_TILE):
-        tile = queries[start : start + QUERY_TILE]
-        best, best_rows = _search_tile(tile, bank, half_norms, count)
-        if count == 1:  # without the cancellation of large norms
-            best = (tile - bank[best_rows[:, 0]]).square().sum(dim=1, keepdim=True)
-        else:
-            best += tile.square().sum(dim=1, keepdim=True)
-        distances[start : start + len(tile)] = best
-        rows[start : start + len(tile)] = best_rows
-    return distances.clamp_(min=0.0), rows
+        tile, part = queries[start : start + QUERY_TILE], slice(start, start + QUERY_TILE)
+        if search is None:
+            ranks[part], rows[part] = _search_tile(tile, bank, norms, count)
+        else:  # into numpy: between two calls torch's threads would be in the way
+            ranks.numpy()[part], rows.numpy()[part] = search([values.numpy() for values in (tile, bank, norms)])
+    if count == 1:  # without the cancellation of large norms
+        return (queries - bank[rows[:, 0]]).square().sum(dim=1, keepdim=True), rows
+    return ranks.add_(queries.square().sum(dim=1, keepdim=True)).clamp_(min=0.0), rows
 
 
 def _search_tile(tile: Tensor, bank: Tensor, norms: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -57,9 +63,25 @@ def _search_tile(tile: Tensor, bank: Tensor, norms: Tensor, count: int) -> tuple
             values, order = values.topk(min(count, values.shape[1]), dim=1, largest=False, sorted=True)
             rows = rows.gather(1, order)
         best, best_rows = values, rows
-    if best is None or best_rows is None or best.shape[1] < count:
-        raise ValueError(f"the bank holds {len(bank)} centres, fewer than the {count} asked for")
+    if best is None or best_rows is None:
+        raise ValueError("the bank is empty")
     return best, best_rows
+
+
+@lru_cache(maxsize=8)
+def _compiled_search(count: int) -> CompiledModel | None:
+    """What `_search_tile` computes, as a model of (n, D') queries, (M, D') bank and (M,) norms; None: no OpenVINO."""
+    try:
+        import openvino  # type: ignore[import-untyped]  # slow to import
+        from openvino import opset13 as ops
+    except ImportError:
+        return None
+    queries, bank = (ops.parameter([-1, -1], np.float32) for _ in range(2))
+    norms = ops.parameter([-1], np.float32)
+    products = ops.matmul(queries, bank, transpose_a=False, transpose_b=True)
+    ranks = ops.add(ops.multiply(products, ops.constant(np.float32(-2))), norms)
+    found = ops.topk(ranks, ops.constant(np.int32(count)), axis=1, mode="min", sort="value", index_element_type="i64")
+    return CompiledModel(openvino.Model([found.output(0), found.output(1)], [queries, bank, norms]))
 
 
 class _DistancesToCentres(torch.autograd.Function):

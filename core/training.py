@@ -95,7 +95,7 @@ def train(
             generator=generator,
         ).to(run.device)
         if run.device.type == "cpu":
-            network.compile_for_cpu()
+            network.compile_backbone()
         masks, skipped = _fill(cache, network, training, run)
         features = _Features(cache, network, masks)
         _set_level_scale(network, features, run)

@@ -301,7 +301,7 @@ def starve(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return torch.empty(10**15) if kind == "torch" else np.empty(10**15)
 
-    monkeypatch.setattr(CfaModel, "pyramid", hungry)
+    monkeypatch.setattr(CfaModel, "describe_images", hungry)
 
 
 @pytest.mark.parametrize("kind", ["torch", "numpy", "graphics card"])
@@ -316,6 +316,6 @@ def test_that_too_little_memory_is_told_in_a_sentence(
 
 def test_that_any_other_error_of_torch_stays_what_it_is(inspector: Inspector, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug keeps its traceback."""
-    monkeypatch.setattr(CfaModel, "pyramid", lambda _network, _images: torch.zeros(2) @ torch.zeros(3))
+    monkeypatch.setattr(CfaModel, "describe_images", lambda _network, _images: torch.zeros(2) @ torch.zeros(3))
     with pytest.raises(RuntimeError, match="inconsistent tensor size"):
         inspector.inspect(picture(0))

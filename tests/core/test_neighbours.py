@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -6,6 +8,17 @@ from torch import Tensor
 
 from core import neighbours
 from core.neighbours import distances_to_nearest, nearest_centres
+
+
+@pytest.fixture(params=["compiled", "torch"], autouse=True, scope="module")
+def path(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test looks at both ways to search."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "torch":
+            patch.setattr(neighbours, "_compiled_search", lambda _count: None)
+        else:
+            assert neighbours._compiled_search(1) is not None
+        yield
 
 
 def cloud(rows: int, width: int = 5, seed: int = 0, steps: int | None = None) -> Tensor:

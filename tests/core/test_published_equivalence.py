@@ -184,7 +184,7 @@ def test_that_cached_training_takes_the_steps_of_the_published_form(
 ) -> None:
     """Several epochs of the engine's path against full-resolution features, the whole distance matrix and autograd."""
     monkeypatch.setattr(training, "_STEPS_PER_RECORD", 1)
-    monkeypatch.setattr(CfaModel, "compile_for_cpu", lambda _network: None)  # a millionth grows in some steps
+    monkeypatch.setattr(CfaModel, "compile_backbone", lambda _network: None)  # a millionth grows in some steps
     samples = write_parts(tmp_path, sizes)
     config = WHOLE_64.with_changes(
         epochs=3,

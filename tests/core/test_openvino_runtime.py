@@ -1,0 +1,62 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from core import openvino_runtime
+from core.openvino_runtime import CompiledModel
+
+INPUT = np.arange(4, dtype=np.float32)
+
+
+class Failing:
+    """A compiled model whose requests fail."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+
+    def create_infer_request(self) -> "Failing":
+        return self
+
+    def infer(self, _inputs: list[NDArray[Any]], **_: object) -> None:
+        raise RuntimeError(self.words)
+
+
+@pytest.fixture
+def doubled() -> CompiledModel:
+    """A model that doubles its input."""
+    import openvino  # type: ignore[import-untyped]
+    from openvino import opset13 as ops
+
+    values = ops.parameter([-1], np.float32)
+    return CompiledModel(openvino.Model([ops.multiply(values, ops.constant(np.float32(2))).output(0)], [values]))
+
+
+@pytest.mark.parametrize("words", ["node.cpp: Failed to allocate 33 bytes", "std::bad_alloc", "can't alloc"])
+def test_that_a_model_that_ran_out_of_memory_says_so_and_is_compiled_again(doubled: CompiledModel, words: str) -> None:
+    """One that failed in the middle is left half prepared: its next answer would be an error or wrong."""
+    doubled._compiled = Failing(words)
+    with pytest.raises(MemoryError, match=words):
+        doubled([INPUT])
+    assert doubled([INPUT])[0].tolist() == [0, 2, 4, 6]
+
+
+def test_that_too_little_memory_to_compile_again_is_told_too(
+    doubled: CompiledModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(_model: object) -> None:
+        raise RuntimeError("plugin.cpp: std::bad_alloc")
+
+    doubled._compiled = None
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(openvino_runtime, "_compile", no_room)
+        doubled([INPUT])
+    assert doubled([INPUT])[0].tolist() == [0, 2, 4, 6]
+
+
+def test_that_any_other_error_stays_what_it_is(doubled: CompiledModel) -> None:
+    doubled._compiled = Failing("Eltwise shape infer: mismatch")
+    with pytest.raises(RuntimeError, match="mismatch"):
+        doubled([INPUT])
+    assert doubled([INPUT])[0].tolist() == [0, 2, 4, 6]
