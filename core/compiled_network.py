@@ -36,10 +36,8 @@ class CompiledNetwork:
         self._model = CompiledModel(model)
 
     def __call__(self, *inputs: Tensor) -> list[Tensor]:
-        """What the module returns, for inputs on the CPU; read-only, and holds until this thread's next call."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # torch: the arrays are read-only
-            return [torch.from_numpy(values) for values in self._model([x.contiguous().numpy() for x in inputs])]
+        """What the module returns, for inputs on the CPU; holds until this thread's next call."""
+        return [torch.from_numpy(values) for values in self._model([x.contiguous().numpy() for x in inputs])]
 
 
 def compiled(
@@ -80,7 +78,9 @@ def _converted(module: nn.Module, example: Inputs) -> Any:
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder  # type: ignore[import-untyped]
 
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # tracing is deprecated in favour of an exporter that takes ten times as long
+        # Tracing is deprecated in favour of an exporter that takes ten times as long. A thread that changes the filters
+        # too may bring the warnings back; they are harmless.
+        warnings.simplefilter("ignore")
         traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
     decoder = TorchScriptPythonDecoder(traced)  # it must outlive the conversion
     front_end = FrontEndManager().load_by_framework("pytorch")

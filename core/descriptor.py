@@ -67,9 +67,10 @@ class Descriptor(nn.Module):
         phi: Tensor | None = None
         for weight, level in zip(levels, pyramid, strict=True):
             part = functional.conv2d(level, weight[:, :, None, None])  # (b, D', h / 2^i, w / 2^i)
-            if part.shape[-2:] != grid:
-                part = functional.interpolate(part, size=grid, mode="bilinear", align_corners=False)
-            phi = part if phi is None else phi + part
+            if phi is None:
+                phi = part
+            else:
+                phi = phi + functional.interpolate(part, size=grid, mode="bilinear", align_corners=False)
         if phi is None:
             raise ValueError("the pyramid has no level")
         return phi

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -32,7 +31,7 @@ class CompiledModel:
         self._of_thread = threading.local()
 
     def __call__(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        """The model's outputs, read-only arrays that hold until this thread's next call.
+        """The model's outputs, arrays that hold until this thread's next call.
 
         Raises:
             MemoryError: The machine has too little.
@@ -43,12 +42,13 @@ class CompiledModel:
                 compiled = self._compiled = _compile(self._model)
             if getattr(self._of_thread, "compiled", None) is not compiled:
                 self._of_thread.compiled, self._of_thread.request = compiled, compiled.create_infer_request()
+            request = self._of_thread.request
             try:
-                found = self._of_thread.request.infer(list(inputs), share_inputs=True, share_outputs=True)
+                request.infer(list(inputs), share_inputs=True, share_outputs=True)
             except RuntimeError:
                 self._compiled = None  # it may be half prepared, for every request
                 raise
-        return [np.asarray(found[index]) for index in range(len(found))]
+        return [tensor.data for tensor in request.output_tensors]
 
 
 def _compile(model: Any) -> Any:

@@ -210,6 +210,12 @@ def test_that_images_of_mixed_sizes_and_aspects_train_and_inspect(bank: Bank, tm
         assert result.source_map().shape == read_image(sample.path).shape[:2]
 
 
+@pytest.fixture
+def in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole way runs in torch, where a test may change what it does; compiled it would have been traced before."""
+    monkeypatch.setattr(CfaModel, "compile_all", lambda _network: None)
+
+
 def garbage_in_padding(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
     """Patches of cells without picture hold something else; for the padded sizes of `UNSCALED` at stride 4."""
     project = Descriptor.project
@@ -226,6 +232,7 @@ def garbage_in_padding(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
 
 
 @BANKS
+@pytest.mark.usefixtures("in_torch")
 @pytest.mark.parametrize("value", [0.0, 1e8, -3e8])
 def test_that_padding_takes_part_in_nothing(
     bank: Bank, value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -240,6 +247,7 @@ def test_that_padding_takes_part_in_nothing(
     assert float(clean.network.bank.abs().max()) < 1e3
 
 
+@pytest.mark.usefixtures("in_torch")
 def test_that_patches_outside_the_region_take_no_part_in_bank_and_training(
     trained_with: TrainedWith, monkeypatch: pytest.MonkeyPatch
 ) -> None:
