@@ -32,6 +32,10 @@ class OutputError(CfaError):
     """A result cannot be written where the user asked for it."""
 
 
+class StoreError(CfaError):
+    """The review store cannot be read or written."""
+
+
 class ThresholdError(CfaError):
     """The threshold asked for cannot be had from the images at hand."""
 

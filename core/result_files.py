@@ -39,6 +39,28 @@ def csv_table(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> b
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 
+def parquet_table(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> bytes:
+    """The same rows as Parquet, by pyarrow; texts stay as they are, for no spreadsheet computes them.
+
+    Raises:
+        OutputError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa  # type: ignore[import-untyped]
+        from pyarrow import parquet
+    except ImportError as error:
+        raise OutputError("Parquet needs pyarrow. Install it with `pip install pyarrow`, or write CSV.") from error
+    kept = list(rows)
+    table = pa.table({column: [_encodable(row[column]) for row in kept] for column in columns})
+    written = io.BytesIO()
+    parquet.write_table(table, written)
+    return written.getvalue()
+
+
+def _encodable(value: object) -> object:
+    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
+
+
 def _harmless(column: str, value: object) -> object:
     if not isinstance(value, str) or not value.startswith(_FORMULA_STARTS):
         return value
