@@ -102,7 +102,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     settings = SettingsStore()
     theme.apply(app, settings.preferences.colour_scheme)
     app.setWindowIcon(theme.icon("magnify-scan", "accent"))
-    window = MainWindow(settings, log_file)
+    window = MainWindow(settings, log_file, store=_store)
     net = SafetyNet(window)
     keeper = GarbageKeeper(window)
     window.engine_ready.connect(keeper.settle)
@@ -117,6 +117,13 @@ def run(argv: Sequence[str] | None = None) -> int:
     qInstallMessageHandler(None)
     sys.excepthook, threading.excepthook = sys.__excepthook__, threading.__excepthook__
     return status
+
+
+def _store() -> Path:
+    """The user's review store; what it imports is not needed before the first paint."""
+    from core.review import default_store
+
+    return default_store()
 
 
 def _let_ctrl_c_through(window: MainWindow) -> QTimer:

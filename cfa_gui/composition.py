@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Slot
 from cfa_gui.controllers.deploy import DeployController
 from cfa_gui.controllers.export import ExportController
 from cfa_gui.controllers.inspect import InspectController
+from cfa_gui.controllers.keeping import KeepingController
 from cfa_gui.controllers.opening import OpeningController
 from cfa_gui.controllers.pictures import PicturesController
 from cfa_gui.controllers.review import ReviewController
@@ -86,10 +87,18 @@ class Composition(QObject):
         engine: The engine, or a fake.
         settings: The preferences.
         ask: The questions.
+        store: Where the review is kept; None: nowhere.
         parent: The window.
     """
 
-    def __init__(self, engine: Engine, settings: SettingsStore, ask: Ask, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: SettingsStore,
+        ask: Ask,
+        store: Path | None = None,
+        parent: QObject | None = None,
+    ) -> None:
         super().__init__(parent)
         self.engine = engine
         self.settings = settings
@@ -125,6 +134,16 @@ class Composition(QObject):
             self.inspect.inspect_waiting,
             self,
         )
+        self.keeping = KeepingController(
+            self.session,
+            engine,
+            self.tasks,
+            self.notices,
+            store,
+            self.inspect.inspect,
+            lambda: ask.folder("Where are the images now?", self._folder()),
+            self,
+        )
         self.export = ExportController(self.session, self.tasks, self.notices, settings, ask, self)
         self.opening = OpeningController(self.session, self.samples, self.inspect, self.deploy, self.notices, ask, self)
 
@@ -141,6 +160,7 @@ class Composition(QObject):
             then()
             return facilities
 
+        self.keeping.start()
         job = self.runner.submit(work)
         job.succeeded.connect(self._on_warm)
         job.failed.connect(self.tasks.tell)
@@ -155,6 +175,7 @@ class Composition(QObject):
         self.reader.shutdown()
         self.checker.shutdown()
         self.runner.shutdown()
+        self.keeping.shutdown()
         self.session.maps.clear()
 
     def choose_good_folder(self) -> None:

@@ -198,12 +198,16 @@ class JobRunner(QObject):
             self.busy_changed.emit(True)  # noqa: FBT003  a signal's argument
         return job
 
-    def shutdown(self) -> None:
-        """Cancel all, wait for the work that runs, and emit what each job still owes. Harmless when called twice."""
+    def shutdown(self, *, finish: bool = False) -> None:
+        """End the thread, and emit what each job still owes. Harmless when called twice.
+
+        Args:
+            finish: Do what is queued first; otherwise all is cancelled, and only the work that runs is waited for.
+        """
         if self._closed:
             return
         self._closed = True
-        for job, _ in tuple(self._jobs.values()):
+        for job, _ in () if finish else tuple(self._jobs.values()):
             job.cancel()
         self._executor.shutdown(wait=True)
         self._timer.stop()

@@ -1,6 +1,6 @@
 """The window: an empty page that is painted at once, then the workbench; menus, drops, title and closing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ class MainWindow(QMainWindow):
         log_file: Where the log goes, for the Help menu.
         engine: A fake for tests; the real one where None.
         ask: Fake questions for tests; dialogs where None.
+        store: Says where the review is kept; None: nowhere.
     """
 
     engine_ready = Signal()
@@ -51,12 +52,14 @@ class MainWindow(QMainWindow):
         log_file: Path | None = None,
         engine: "Engine | None" = None,
         ask: "Ask | None" = None,
+        store: Callable[[], Path] | None = None,
     ) -> None:
         super().__init__()
         self._settings = settings
         self._log_file = log_file
         self._engine = engine
         self._ask = ask
+        self._store = store
         self._paths: tuple[Path, ...] = ()
         self._closing = False
         self._later_close = False
@@ -100,7 +103,13 @@ class MainWindow(QMainWindow):
         from cfa_gui.widgets.toast import ToastArea
         from cfa_gui.workbench import Workbench
 
-        parts = Composition(self._engine or CoreEngine(), self._settings, self._ask or Questions(self), self)
+        parts = Composition(
+            self._engine or CoreEngine(),
+            self._settings,
+            self._ask or Questions(self),
+            self._store and self._store(),
+            self,
+        )
         self.parts = parts
         self.bench = Workbench(parts)
         self.pages.addWidget(self.bench)
@@ -123,6 +132,8 @@ class MainWindow(QMainWindow):
         parts.notices.posted.connect(self._on_notice)
         self.start.browse_wanted.connect(parts.choose_good_folder)
         self.start.sample_parts_wanted.connect(parts.samples.open_sample_parts)
+        self.start.resume_wanted.connect(parts.keeping.resume)
+        session.resumable_changed.connect(self._on_resumable)
         for signal in (session.samples_changed, session.model_changed, session.images_changed, session.state_changed):
             signal.connect(self._on_session)
         session.selection_changed.connect(self._on_session)
@@ -140,6 +151,14 @@ class MainWindow(QMainWindow):
             self._paths = tuple(paths)
         else:
             self.parts.opening.open(list(paths))
+
+    @Slot()
+    def _on_resumable(self) -> None:
+        if self.parts is not None:
+            from cfa_gui.panels.words import review_in_words
+
+            project = self.parts.session.resumable
+            self.start.show_resumable("" if project is None else review_in_words(project))
 
     @Slot(object)
     def _on_notice(self, notice: "Notice") -> None:
@@ -252,7 +271,7 @@ class MainWindow(QMainWindow):
             self._accept_close(event)
             return
         event.ignore()
-        labels = session.review.labels_not_kept
+        labels = 0 if self.parts.keeping.keeps else session.review.labels_not_kept
         if labels and not session.model_unsaved and not self.parts.ask.lose_labels(labels):
             return
         self.parts.deploy.guard(self._close_now, labels)

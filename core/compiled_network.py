@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.openvino_runtime import CompiledModel
+from core.openvino_runtime import CompiledModel, load_openvino
 
 TOLERANCE = 1e-4
 """Largest difference from torch's output, as a share of its largest value, up to which both count as equal."""
@@ -74,6 +74,7 @@ def _difference(module: nn.Module, candidate: CompiledNetwork, probe: Inputs) ->
 
 def _converted(module: nn.Module, example: Inputs) -> Any:
     """The network as an OpenVINO model, by its PyTorch front end; its own converter would report on its use."""
+    load_openvino()
     from openvino.frontend import FrontEndManager  # type: ignore[import-untyped]
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder  # type: ignore[import-untyped]
 

@@ -74,6 +74,18 @@ def save_model(trained: TrainedModel, path: Path) -> None:
     write_bytes(path, data)
 
 
+def identity(trained: TrainedModel) -> str:
+    """SHA-256 of all that a score depends on, weights and settings: the same for a model and the file it is read from.
+
+    Threshold, date and the record of the training take no part.
+    """
+    digest = hashlib.sha256(json.dumps(trained.config.to_json(), sort_keys=True).encode())
+    for name, tensor in sorted(trained.network.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def load_model(path: Path) -> TrainedModel:
     """Read a model file.
 

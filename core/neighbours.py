@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from core.openvino_runtime import CompiledModel
+from core.openvino_runtime import CompiledModel, load_openvino
 
 QUERY_TILE = 784
 BANK_TILE = 1024
@@ -72,10 +72,10 @@ def _search_tile(tile: Tensor, bank: Tensor, norms: Tensor, count: int) -> tuple
 def _compiled_search(count: int) -> CompiledModel | None:
     """What `_search_tile` computes, as a model of (n, D') queries, (M, D') bank and (M,) norms; None: no OpenVINO."""
     try:
-        import openvino  # type: ignore[import-untyped]  # slow to import
-        from openvino import opset13 as ops
+        openvino = load_openvino()
     except ImportError:
         return None
+    ops = openvino.opset13
     queries, bank = (ops.parameter([-1, -1], np.float32) for _ in range(2))
     norms = ops.parameter([-1], np.float32)
     products = ops.matmul(queries, bank, transpose_a=False, transpose_b=True)

@@ -1,5 +1,7 @@
 """OpenVINO on the CPU: a model compiled once, called from any thread. float32, where some CPUs would take bfloat16."""
 
+import importlib
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +13,25 @@ from numpy.typing import NDArray
 _SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 _NO_MEMORY = ("Failed to allocate", "bad_alloc", "can't alloc", "Resource temporarily unavailable")
 """What OpenVINO writes into a plain RuntimeError where there is too little memory."""
+
+
+def load_openvino() -> Any:
+    """The package `openvino`, which is slow to import and by itself would report to its makers that it is used.
+
+    Without `openvino_telemetry` it does not: neither a file in the user's home nor a word to the network.
+
+    Raises:
+        ImportError: It is not installed.
+    """
+    if "openvino" not in sys.modules:
+        absent = "openvino_telemetry" not in sys.modules
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # its import fails
+        try:
+            importlib.import_module("openvino")
+        finally:
+            if absent:
+                del sys.modules["openvino_telemetry"]
+    return sys.modules["openvino"]
 
 
 class CompiledModel:
@@ -52,9 +73,11 @@ class CompiledModel:
 
 
 def _compile(model: Any) -> Any:
-    import openvino  # type: ignore[import-untyped]  # slow to import
-
-    return openvino.Core().compile_model(model, "CPU", _SETTINGS | {"INFERENCE_NUM_THREADS": torch.get_num_threads()})
+    return (
+        load_openvino()
+        .Core()
+        .compile_model(model, "CPU", _SETTINGS | {"INFERENCE_NUM_THREADS": torch.get_num_threads()})
+    )
 
 
 @contextmanager

@@ -78,6 +78,10 @@ class Engine(Protocol):
         """Write a model file, whole or not at all."""
         ...
 
+    def identity(self, model: TrainedModel) -> str:
+        """What tells a model from every other one, wherever it is stored."""
+        ...
+
     def inspect_many(
         self, model: TrainedModel, samples: Sequence[Sample], *, device: str, report: Report, cancel: CancelToken
     ) -> Iterator[Inspected | NotInspected]:
@@ -123,6 +127,12 @@ class CoreEngine:
         from core.model_file import save_model
 
         save_model(model, path)
+
+    def identity(self, model: TrainedModel) -> str:
+        """See `core.model_file.identity`."""
+        from core.model_file import identity
+
+        return identity(model)
 
     def inspect_many(
         self, model: TrainedModel, samples: Sequence[Sample], *, device: str, report: Report, cancel: CancelToken

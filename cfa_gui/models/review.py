@@ -164,12 +164,22 @@ class Review:
         self.placements[index] = placement
         self._sorted = None
 
+    def restore(self, index: int, score: float) -> None:
+        """Note a score of earlier; where the picture lay on the network's input is not known yet."""
+        self.scores[index] = score
+        self._sorted = None
+
     def record_failure(self, index: int, message: str) -> None:
         """Note that one image could not be inspected, and why."""
         self.scores[index] = np.nan
         self.failed[index] = True
         self.messages[index] = message
         self._sorted = None
+
+    @property
+    def changes(self) -> int:
+        """How many changes of labels can be taken back, one after the other."""
+        return len(self._undo)
 
     @property
     def can_undo(self) -> bool:

@@ -55,6 +55,7 @@ class Facts:
         scored: Number of them with a score.
         selected: Number of images selected in the list.
         can_undo: A label can be taken back.
+        read_only: Another window has the review: what is changed here would not be kept.
     """
 
     state: RunState = RunState.IDLE
@@ -64,6 +65,7 @@ class Facts:
     scored: int = 0
     selected: int = 0
     can_undo: bool = False
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class Allowed:
 def allowed(facts: Facts) -> Allowed:
     """What follows from the facts; the only place that decides it."""
     idle = facts.state is RunState.IDLE
+    labels = facts.state is not RunState.OPENING and not facts.read_only
     return Allowed(
         open=idle,
         train=idle and facts.samples > 0,
@@ -96,8 +99,8 @@ def allowed(facts: Facts) -> Allowed:
         save=idle and facts.has_model,
         export=idle and facts.has_model and facts.scored > 0,
         review=facts.images > 0,
-        label=facts.selected > 0 and facts.images > 0,
-        undo=facts.can_undo,
+        label=labels and facts.selected > 0 and facts.images > 0,
+        undo=labels and facts.can_undo,
         threshold=facts.has_model and facts.scored > 0,
         draw=idle and facts.samples > 0,
         add_good=idle and facts.images > 0 and facts.selected > 0,

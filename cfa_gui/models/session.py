@@ -16,6 +16,7 @@ from cfa_gui.models.samples import SampleSet
 from core.config import Config, Region, preset
 from core.dataset import Sample
 from core.progress import Progress
+from core.review import Project, Stored
 from core.threshold import Threshold
 from core.trained_model import TrainedModel
 
@@ -25,6 +26,16 @@ class Collection(StrEnum):
 
     SAMPLES = "samples"
     REVIEW = "review"
+
+
+class Keeping(StrEnum):
+    """Whether the review store has all that was done to the review."""
+
+    OFF = "off"
+    SAVED = "saved"
+    SAVING = "saving"
+    FAILED = "failed"
+    READ_ONLY = "read-only"
 
 
 class Session(QObject):
@@ -54,6 +65,8 @@ class Session(QObject):
     current_changed = Signal()
     selection_changed = Signal()
     facilities_changed = Signal()
+    keeping_changed = Signal()
+    resumable_changed = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -70,6 +83,8 @@ class Session(QObject):
         self.earlier: Earlier | None = None
         self.learned: frozenset[Path] = frozenset()
         self.facilities: Facilities | None = None
+        self.keeping = Keeping.OFF
+        self.resumable: Project | None = None
         self.shown = Collection.SAMPLES
         self.current = -1
         self.selection: tuple[int, ...] = ()
@@ -101,6 +116,7 @@ class Session(QObject):
                 scored=int(self.review.scored.sum()),
                 selected=len(self.selection) if review else 0,
                 can_undo=self.review.can_undo,
+                read_only=self.keeping is Keeping.READ_ONLY,
             )
         )
 
@@ -112,6 +128,33 @@ class Session(QObject):
         """The engine is there."""
         self.facilities = facilities
         self.facilities_changed.emit()
+
+    def set_keeping(self, keeping: Keeping) -> None:
+        """How it stands with the review store."""
+        if keeping is not self.keeping:
+            before, self.keeping = self.keeping, keeping
+            self.keeping_changed.emit()
+            if Keeping.READ_ONLY in (before, keeping):
+                self.state_changed.emit()
+
+    def set_resumable(self, project: Project | None) -> None:
+        """The review that can be gone on with."""
+        self.resumable = project
+        self.resumable_changed.emit()
+
+    def restore_images(self, stored: Stored) -> None:
+        """The images of a review that was kept, with their labels and results; the model is there already."""
+        self.clear_images()
+        self.review.add(stored.samples)
+        for place, sample in enumerate(stored.samples):
+            result = stored.scores.get(sample.path)
+            if result is not None and result.score is not None:
+                self.review.restore(place, result.score)
+            elif result is not None and result.message is not None:
+                self.review.record_failure(place, result.message)
+        self.images_changed.emit()
+        self.results_added.emit()
+        self.state_changed.emit()
 
     def set_samples(self, samples: SampleSet | None) -> None:
         """Other good parts, or the same with some taken out."""

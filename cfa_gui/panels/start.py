@@ -19,6 +19,7 @@ class StartPanel(QWidget):
     dropped = Signal(list)
     browse_wanted = Signal()
     sample_parts_wanted = Signal()
+    resume_wanted = Signal()
     painted = Signal()
     """Once, after the first paint."""
 
@@ -29,12 +30,18 @@ class StartPanel(QWidget):
         self._target.dropped.connect(self.dropped)
         self._target.browse_clicked.connect(self.browse_wanted)
         self._target.sample_clicked.connect(self.sample_parts_wanted)
+        self._resume = QPushButton()
+        self._resume.setProperty("role", "primary")
+        self._resume.setToolTip("Opens the model, the images, your labels and the threshold as they were.")
+        self._resume.clicked.connect(self.resume_wanted)
+        self._resume.hide()
         self._recent = QHBoxLayout()
         self._recent.setSpacing(48)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(48, 32, 48, 24)
         layout.setSpacing(24)
         layout.addWidget(self._target, 1)
+        layout.addWidget(self._resume, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addLayout(self._recent)
         self.show_recent(preferences)
 
@@ -51,6 +58,12 @@ class StartPanel(QWidget):
             there = [Path(path) for path in paths[:_SHOWN]]
             if there:
                 self._recent.addWidget(self._column(title, there), 1)
+
+    @Slot(str)
+    def show_resumable(self, text: str) -> None:
+        """Offer to go on with a review; empty: there is none."""
+        self._resume.setText(text)
+        self._resume.setVisible(bool(text))
 
     def _column(self, title: str, paths: list[Path]) -> QWidget:
         holder = QWidget()

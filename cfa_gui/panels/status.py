@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QLabel, QProgressBar, QPushButton, QStatusBar, QWi
 from cfa_gui import theme
 from cfa_gui.models.pace import Estimate
 from cfa_gui.models.run_state import RunState
-from cfa_gui.models.session import Session
+from cfa_gui.models.session import Keeping, Session
 from cfa_gui.panels.words import progress_text, share_done
 from core.progress import Progress
 
@@ -17,6 +17,15 @@ _WORDS = {
     RunState.INSPECTING: "Inspecting…",
     RunState.EXPORTING: "Exporting…",
     RunState.CANCELLING: "Cancelling…",
+}
+
+
+_KEPT = {
+    Keeping.OFF: ("", ""),
+    Keeping.SAVED: ("Review saved", "Every score, label and threshold is on the disk."),
+    Keeping.SAVING: ("Saving the review…", "Scores, labels and the threshold are being written."),
+    Keeping.FAILED: ("Review not saved", "Scores and labels are in this window only: “Export scores” writes them."),
+    Keeping.READ_ONLY: ("Read-only", "Another window has this review. What is changed here is not kept."),
 }
 
 
@@ -42,6 +51,9 @@ class StatusPanel(QStatusBar):
         self.addWidget(self._message)
         self.addWidget(self._bar)
         self.addWidget(self._cancel)
+        self._kept = QLabel()
+        self._kept.setAccessibleName("Whether the review is saved")
+        self.addPermanentWidget(self._kept)
         self.addPermanentWidget(self._counts)
         self._bar.hide()
         self._cancel.hide()
@@ -52,6 +64,8 @@ class StatusPanel(QStatusBar):
         session.samples_changed.connect(self._on_state)
         session.facilities_changed.connect(self._on_state)
         session.progressed.connect(self._on_progress)
+        session.keeping_changed.connect(self._on_kept)
+        session.images_changed.connect(self._on_kept)
         self._on_state()
 
     @Slot()
@@ -73,6 +87,12 @@ class StatusPanel(QStatusBar):
         if len(session.review):
             words.append(f"{len(session.review)} inspected")
         self._counts.setText(" · ".join(words))
+
+    @Slot()
+    def _on_kept(self) -> None:
+        text, tip = _KEPT[self._session.keeping] if len(self._session.review) else ("", "")
+        self._kept.setText(text)
+        self._kept.setToolTip(tip)
 
     @Slot(object, object)
     def _on_progress(self, progress: Progress, estimate: Estimate) -> None:

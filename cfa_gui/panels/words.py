@@ -1,7 +1,10 @@
 """Progress in plain words."""
 
+from datetime import datetime
+
 from cfa_gui.models.pace import Estimate, clock_text
 from core.progress import Phase, Progress
+from core.review import Project
 
 PHASES = {
     Phase.READING: "Reading the images",
@@ -33,3 +36,11 @@ def progress_text(progress: Progress, estimate: Estimate) -> str:
     if estimate.seconds_left is not None:
         words.append(f"{clock_text(estimate.seconds_left)} left")
     return " · ".join(words)
+
+
+def review_in_words(project: Project) -> str:
+    """What can be gone on with: name, size and when it was left."""
+    left = datetime.fromisoformat(project.changed).astimezone()
+    images = "1 image" if project.images == 1 else f"{project.images} images"
+    labels = "1 label" if project.labels == 1 else f"{project.labels} labels"
+    return f"Go on with “{project.name}” · {images}, {labels} of yours · {left:%d %b, %H:%M}"

@@ -82,13 +82,13 @@ class Answers:
 class Bench:
     """A composition and what a test wants to know of it."""
 
-    def __init__(self, qtbot: QtBot, folder: Path) -> None:
+    def __init__(self, qtbot: QtBot, folder: Path, engine: FakeEngine | None = None) -> None:
         self.qtbot = qtbot
         self.folder = folder
-        self.engine = FakeEngine()
+        self.engine = engine or FakeEngine()
         self.answers = Answers()
         self.settings = SettingsStore(folder / "preferences.json")
-        self.parts = Composition(self.engine, self.settings, self.answers)
+        self.parts = Composition(self.engine, self.settings, self.answers, folder / "store" / "reviews.sqlite")
         self.session = self.parts.session
         self.said: list[Notice] = []
         self.parts.notices.posted.connect(self.said.append)
@@ -120,9 +120,9 @@ class Bench:
 
 
 @contextmanager
-def working_bench(qtbot: QtBot, folder: Path) -> Iterator[Bench]:
+def working_bench(qtbot: QtBot, folder: Path, engine: FakeEngine | None = None) -> Iterator[Bench]:
     """A bench whose threads end with the test."""
-    bench = Bench(qtbot, folder)
+    bench = Bench(qtbot, folder, engine)
     yield bench
     if bench.engine.gate is not None:
         bench.engine.gate.open()

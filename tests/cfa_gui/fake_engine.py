@@ -1,5 +1,6 @@
 """An engine without torch: it finishes at once, fails, or waits at a gate until told. Brighter images score higher."""
 
+import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -104,6 +105,10 @@ class FakeEngine:
         self._fail()
         path.write_text("fake")
         self.saved[path] = model
+
+    def identity(self, model: TrainedModel) -> str:
+        """Models with the same settings and held-out scores are the same."""
+        return hashlib.sha256(repr((model.config, model.calibration)).encode()).hexdigest()
 
     def inspect_many(
         self, model: TrainedModel, samples: Sequence[Sample], *, device: str, report: Report, cancel: CancelToken

@@ -1,16 +1,24 @@
 """What importing the engine costs and drags in, seen in fresh processes."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 SCREEN = ("PySide6", "PyQt5", "PyQt6", "shiboken6", "pyqtgraph", "qtpy", "qtawesome", "cfa_gui")
 
 
-def loaded_after(program: str) -> set[str]:
+def loaded_after(program: str, **environment: str) -> set[str]:
     """Top-level names of the modules that a fresh process has loaded."""
     report = "import json, sys; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
-    result = subprocess.run([sys.executable, "-c", f"{program}\n{report}"], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", f"{program}\n{report}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
     assert result.returncode == 0, result.stderr
     return set(json.loads(result.stdout))
 
@@ -30,3 +38,19 @@ def test_that_settings_data_sets_images_and_thresholds_load_no_torch() -> None:
     """The window paints before torch is there."""
     loaded = loaded_after("import core.config, core.threshold, core.trained_model, core.dataset, core.images, core")
     assert not loaded & {"torch", "timm", "torchvision", "sklearn", "cv2", *SCREEN}
+
+
+def test_that_using_the_engine_reports_to_nobody_and_writes_nothing_into_the_home(tmp_path: Path) -> None:
+    program = """
+import torch
+from core.backbone import random_backbone
+from core.model import CfaModel
+from core.neighbours import nearest_centres
+network = CfaModel(random_backbone("lite0"), descriptor_ratio=8, initial_radius=0.5).eval()
+network.compile_all()
+nearest_centres(torch.rand(4, 3), torch.rand(5, 3), 1)
+"""
+    loaded = loaded_after(program, HOME=str(tmp_path), USERPROFILE=str(tmp_path))
+    assert "openvino" in loaded
+    assert "openvino_telemetry" not in loaded
+    assert list(tmp_path.iterdir()) == []

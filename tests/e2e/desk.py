@@ -56,7 +56,9 @@ class RealDesk:
         self._qtbot = qtbot
         self._closed = False
         self.answers = Answers()
-        self.window = MainWindow(SettingsStore(folder / "preferences.json"), None, None, self.answers)
+        self.window = MainWindow(
+            SettingsStore(folder / "preferences.json"), None, None, self.answers, lambda: folder / "reviews.sqlite"
+        )
         self.window.show()
         self.until(lambda: self.window.parts is not None)
         self.said: list[Notice] = []

@@ -14,8 +14,8 @@ from cfa_gui import app, main_window
 
 
 class Window(main_window.MainWindow):
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
         if sys.argv[1] == "loaded":
             self.engine_ready.connect(lambda: QTimer.singleShot(200, self.close))
         else:

@@ -1,0 +1,178 @@
+"""Writes the review into the store; lives on a worker thread and knows no Qt."""
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cfa_gui.models.engine import Engine
+from core.dataset import Sample, find_samples
+from core.errors import CfaError, DatasetError
+from core.review import Project, ReviewStore, Scored, Stored
+from core.samples import Label
+from core.threshold import Threshold
+from core.trained_model import TrainedModel
+
+MODELS = "models"
+"""The folder beside the store with models that are not saved elsewhere."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resumed:
+    """A review that is gone on with.
+
+    Attributes:
+        project: Which.
+        stored: As it was left.
+        model: The one in use; None where there was none, or it cannot be opened.
+        why_no_model: Why it cannot be opened, for the user.
+        taken: Another program has the project: nothing may be written.
+    """
+
+    project: Project
+    stored: Stored
+    model: TrainedModel | None
+    why_no_model: str
+    taken: bool
+
+
+class Keeper:
+    """The store, the project that is written to, and the model that its scores are by.
+
+    Args:
+        store: The store's file.
+        engine: Saves models and tells them apart.
+    """
+
+    def __init__(self, store: Path, engine: Engine) -> None:
+        self._path = store
+        self._engine = engine
+        self._store: ReviewStore | None = None
+        self._project: int | None = None
+        self._identity = ""
+        self._threshold: Threshold | None = None
+
+    def open(self) -> Project | None:
+        """Open the store; the project to go on with, where there is one."""
+        self._store = ReviewStore(self._path)
+        return next((project for project in self._opened.projects() if project.images), None)
+
+    def close(self) -> None:
+        """Let go of the store and of the project."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def leave(self) -> None:
+        """What comes next belongs to another project."""
+        if self._project is not None:
+            self._opened.release(self._project)
+            self._project = None
+
+    def use_model(self, model: TrainedModel, path: Path | None) -> None:
+        """Later scores are by this model; where it is in no file, a copy is kept beside the store."""
+        identity = self._engine.identity(model)
+        if path is None:
+            path = self._kept_model(identity)
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._engine.save(model, path)
+        self._opened.add_model(identity, path)
+        self._identity, self._threshold = identity, None
+        self._remove_old_models()
+
+    def add_images(self, samples: Sequence[Sample]) -> None:
+        """Images that come under review; the first ones begin a project."""
+        if self._project is None:
+            self._project = self._opened.create_project(_name(samples))
+            self._opened.claim(self._project)
+            self._write_threshold()
+        self._opened.add_images(self._project, samples)
+
+    def add_scores(self, results: Sequence[Scored]) -> None:
+        """Results of images under review."""
+        self._opened.add_scores(self._current, self._identity, results)
+
+    def label(self, labels: Mapping[Path, Label | None], *, undo: bool) -> None:
+        """Labels that a person gave, or took back."""
+        self._opened.label(self._current, labels, undo=undo)
+
+    def set_threshold(self, threshold: Threshold) -> None:
+        """The threshold in force; it is written with the project that comes, where there is none yet."""
+        self._threshold = threshold
+        self._write_threshold()
+
+    def _write_threshold(self) -> None:
+        if self._project is not None and self._identity and self._threshold is not None:
+            self._opened.set_threshold(self._project, self._identity, self._threshold)
+
+    def set_view(self, current: Path | None) -> None:
+        """The image that is looked at."""
+        if self._project is not None:
+            self._opened.set_view(self._project, {"current": None if current is None else os.fspath(current)})
+
+    def resume(self, project: Project) -> Resumed:
+        """A project as it was left, with its model; from now on it is the one that is written to."""
+        self.leave()
+        mine = self._opened.claim(project.id)
+        stored = self._opened.load(project.id)
+        model, why = None, ""
+        if stored.model_path is not None:
+            try:
+                model = self._engine.load(stored.model_path)
+            except CfaError as error:
+                why = str(error)
+        if mine:
+            self._project, self._identity = project.id, stored.model_identity
+            self._threshold = stored.threshold
+        return Resumed(project, stored, model, why, taken=not mine)
+
+    def relocate(self, project: Project, folder: Path) -> int:
+        """Look below a folder for images of a project that were moved; returns how many were found."""
+        try:
+            candidates = [sample.path for sample in find_samples([folder])]
+        except DatasetError:
+            return 0
+        return self._opened.relocate(project.id, candidates)
+
+    def is_kept_model(self, path: Path) -> bool:
+        """Whether a model file is the copy beside the store, not one that the user saved."""
+        return path.parent == self._path.absolute().with_name(MODELS)
+
+    def _kept_model(self, identity: str) -> Path:
+        return self._path.absolute().with_name(MODELS) / f"{identity}.cfa"
+
+    def _remove_old_models(self) -> None:
+        """Copies of models that no project uses any more."""
+        wanted = {self._kept_model(self._identity)}
+        for project in self._opened.projects():
+            with contextlib.suppress(CfaError):
+                identity = self._opened.load(project.id).model_identity
+                wanted.add(self._kept_model(identity))
+        for path in self._path.absolute().with_name(MODELS).glob("*.cfa"):
+            if path not in wanted:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+    @property
+    def _opened(self) -> ReviewStore:
+        if self._store is None:
+            self._store = ReviewStore(self._path)
+        return self._store
+
+    @property
+    def _current(self) -> int:
+        if self._project is None:
+            raise RuntimeError("no project is being written")
+        return self._project
+
+
+def _name(samples: Sequence[Sample]) -> str:
+    """Of the folder that holds all images; "test" and the like say little, so with the one above it."""
+    folders = [str(sample.path.parent) for sample in samples]
+    try:
+        common = Path(os.path.commonpath(folders))
+    except ValueError:  # on several drives
+        return samples[0].path.parent.name
+    return "/".join(common.parts[-2:]) if len(common.parts) > 2 else str(common)

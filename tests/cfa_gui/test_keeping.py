@@ -1,0 +1,243 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from cfa_gui.models.review import Group
+from cfa_gui.models.session import Collection, Keeping
+from core.review import ReviewStore
+from core.samples import Label
+from tests.cfa_gui.bench import Bench, working_bench
+from tests.cfa_gui.fake_engine import FakeEngine, manual
+
+
+@pytest.fixture
+def bench(qtbot: QtBot, tmp_path: Path) -> Iterator[Bench]:
+    with working_bench(qtbot, tmp_path) as made:
+        made.parts.keeping.start()
+        yield made
+
+
+def saved(bench: Bench) -> None:
+    """Wait until the window says that all is on the disk."""
+    bench.until(lambda: bench.session.keeping is Keeping.SAVED)
+
+
+def reviewed(bench: Bench) -> Path:
+    """Train, inspect 8 images, label two of them, move the threshold, look at the third."""
+    root = bench.open_parts()
+    bench.train()
+    bench.session.select((0, 1), 1)
+    bench.parts.review.defect()
+    bench.session.select((2,), 2)
+    bench.parts.threshold.move(7.5)
+    bench.parts.keeping._settle.timeout.emit()
+    bench.parts.keeping._look.timeout.emit()
+    saved(bench)
+    return root
+
+
+def stored(bench: Bench) -> ReviewStore:
+    return ReviewStore(bench.folder / "store" / "reviews.sqlite", read_only=True)
+
+
+def restarted(bench: Bench, qtbot: QtBot) -> Bench:
+    """The program after a restart, without a word to the one before."""
+    again = Bench(qtbot, bench.folder, bench.engine)
+    again.parts.keeping.start()
+    again.until(lambda: again.session.resumable is not None)
+    return again
+
+
+def test_that_the_store_has_what_the_window_says_is_saved(bench: Bench) -> None:
+    reviewed(bench)
+    with stored(bench) as store:
+        (project,) = store.projects()
+        kept = store.load(project.id)
+    review = bench.session.review
+    assert [sample.path for sample in kept.samples] == [sample.path for sample in review.samples]
+    groups = {None: Group.UNLABELLED, Label.GOOD: Group.GOOD, Label.DEFECT: Group.DEFECT}
+    assert [groups[sample.label] for sample in kept.samples] == review.groups.tolist()
+    assert [kept.scores[sample.path].score for sample in review.samples] == review.scores.tolist()
+    assert kept.threshold == bench.session.threshold
+    assert kept.model_path is not None
+    assert kept.model_path.exists()
+    assert project.view == {"current": str(review.samples[2].path)}
+
+
+def test_that_an_undo_is_kept_as_one(bench: Bench) -> None:
+    reviewed(bench)
+    bench.parts.review.undo()
+    saved(bench)
+    with stored(bench) as store:
+        log = [
+            (row["value"], row["undo"])
+            for row in store.history(1)
+            if row["what"] == "label" and row["user"] != "folder"
+        ]
+    assert log == [("defect", 0), ("defect", 0), ("good", 1), ("good", 1)]
+
+
+def test_that_a_review_is_gone_on_with_exactly_where_it_was(bench: Bench, qtbot: QtBot) -> None:
+    reviewed(bench)
+    before = bench.session
+    again = restarted(bench, qtbot)
+    bench.parts.keeping._keeper.leave()  # type: ignore[union-attr]  # what the end of a process does
+    project = again.session.resumable
+    assert project is not None
+    assert (project.images, project.labels) == (8, 2)
+    again.parts.keeping.resume()
+    again.until(lambda: again.session.model is not None)
+    session = again.session
+    assert [sample.path for sample in session.review.samples] == [sample.path for sample in before.review.samples]
+    assert session.review.groups.tolist() == before.review.groups.tolist()
+    assert session.review.scores.tolist() == before.review.scores.tolist()
+    assert session.threshold == before.threshold
+    assert (session.current, session.shown) == (2, Collection.REVIEW)
+    again.until_idle()
+    assert all(session.maps.get(place) is not None for place in range(8))
+    assert session.current == 2
+    again.parts.review.good()
+    saved(again)
+    with stored(bench) as store:
+        assert len(store.projects()) == 1
+        assert store.load(1).samples[2].label is Label.GOOD
+    again.parts.shutdown()
+    again.parts.deleteLater()
+
+
+def test_that_a_second_window_says_so_and_only_looks(bench: Bench, qtbot: QtBot) -> None:
+    reviewed(bench)
+    other = restarted(bench, qtbot)
+    other.parts.keeping.resume()
+    other.until(lambda: other.session.model is not None)
+    other.until_idle()
+    assert other.session.keeping is Keeping.READ_ONLY
+    assert any("is open in another window" in text for text in other.texts("warning"))
+    assert not other.session.allowed().label
+    groups = other.session.review.groups.tolist()
+    other.parts.review.good()
+    assert other.session.review.groups.tolist() == groups
+    with stored(bench) as store:
+        log = store.history(1)
+    other.parts.threshold.move(1.0)
+    other.parts.shutdown()
+    other.parts.deleteLater()
+    with stored(bench) as store:
+        assert store.history(1) == log
+
+
+def test_that_a_training_begins_no_new_review_but_its_scores_count(bench: Bench) -> None:
+    reviewed(bench)
+    bench.engine.calibration = tuple(number / 5 for number in range(1, 31))
+    bench.train()
+    bench.parts.keeping._settle.timeout.emit()
+    saved(bench)
+    with stored(bench) as store:
+        (project,) = store.projects()
+        kept = store.load(project.id)
+    assert len(kept.scores) == 8
+    assert kept.threshold == bench.session.threshold
+    assert kept.model_path is not None
+    assert [path.name for path in kept.model_path.parent.iterdir()] == [kept.model_path.name]  # the old copy is gone
+
+
+def test_that_an_emptied_list_begins_another_review(bench: Bench) -> None:
+    root = reviewed(bench)
+    bench.session.clear_images()
+    bench.parts.inspect.open([root / "test" / "good"])
+    bench.until_idle()
+    saved(bench)
+    with stored(bench) as store:
+        assert sorted(project.images for project in store.projects()) == [4, 8]
+        assert store.load(2).threshold == bench.session.threshold
+
+
+def test_that_what_waits_is_written_at_the_end(bench: Bench) -> None:
+    reviewed(bench)
+    bench.session.select((5,), 5)
+    bench.parts.review.good()
+    bench.parts.threshold.move(3.25)
+    bench.parts.shutdown()
+    with stored(bench) as store:
+        kept = store.load(1)
+    assert kept.samples[5].label is Label.GOOD
+    assert kept.threshold is not None
+    assert kept.threshold.value == 3.25
+
+
+def test_that_a_store_that_cannot_be_written_is_told_once_and_the_work_goes_on(qtbot: QtBot, tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file where the folder should be")
+    with working_bench(qtbot, tmp_path) as bench:
+        bench.parts.keeping.start()
+        bench.open_parts()
+        bench.train()
+        bench.session.select((0,), 0)
+        bench.parts.review.defect()
+        bench.until(lambda: not bench.parts.keeping._runner.busy)
+        (sentence,) = bench.texts("error")
+        assert sentence.startswith("Labels and scores are in this window only. The review store")
+        assert bench.session.keeping is Keeping.FAILED
+        assert not bench.parts.keeping.keeps
+        assert bench.session.review.groups[0] == Group.DEFECT
+
+
+def test_that_a_moved_folder_is_found_by_what_is_in_it(bench: Bench, qtbot: QtBot) -> None:
+    root = reviewed(bench)
+    moved = root.with_name("elsewhere")
+    root.rename(moved)
+    again = restarted(bench, qtbot)
+    bench.parts.keeping._keeper.leave()  # type: ignore[union-attr]
+    again.parts.keeping.resume()
+    again.until(lambda: again.session.model is not None)
+    again.until_idle()
+    (notice,) = [notice for notice in again.said if notice.action is not None]
+    assert notice.text.startswith("8 images are no longer where the review left them")
+    again.answers.path = moved
+    assert notice.action is not None
+    notice.action[1]()
+    again.until(lambda: all(sample.path.is_file() for sample in again.session.review.samples))
+    again.until_idle()
+    assert again.session.review.groups.tolist() == bench.session.review.groups.tolist()
+    assert again.session.review.scored.all()
+    again.parts.shutdown()
+    again.parts.deleteLater()
+
+
+def test_that_a_model_that_is_gone_costs_no_label(bench: Bench, qtbot: QtBot) -> None:
+    reviewed(bench)
+    bench.engine.saved.clear()
+    again = restarted(bench, qtbot)
+    bench.parts.keeping._keeper.leave()  # type: ignore[union-attr]
+    again.parts.keeping.resume()
+    again.until(lambda: len(again.session.review) == 8)
+    again.until_idle()
+    assert again.session.model is None
+    assert any("is not a model of this program" in text for text in again.texts("warning"))
+    assert again.session.review.groups.tolist() == bench.session.review.groups.tolist()
+    again.parts.shutdown()
+    again.parts.deleteLater()
+
+
+def test_that_a_band_is_kept_with_the_threshold(bench: Bench) -> None:
+    reviewed(bench)
+    bench.session.set_threshold(replace(manual(6.0), lower=5.0))
+    bench.parts.keeping._settle.timeout.emit()
+    saved(bench)
+    with stored(bench) as store:
+        assert store.load(1).threshold == replace(manual(6.0), lower=5.0)
+
+
+def test_that_without_a_store_nothing_is_kept_and_nothing_is_said(qtbot: QtBot, tmp_path: Path) -> None:
+    from cfa_gui.composition import Composition
+    from cfa_gui.settings import SettingsStore
+    from tests.cfa_gui.bench import Answers
+
+    parts = Composition(FakeEngine(), SettingsStore(tmp_path / "preferences.json"), Answers())
+    parts.keeping.start()
+    assert parts.session.keeping is Keeping.OFF
+    parts.shutdown()
+    parts.deleteLater()
+    assert [path.name for path in tmp_path.iterdir()] in ([], ["preferences.json"])
