@@ -31,7 +31,6 @@ class StartPanel(QWidget):
         self._target.browse_clicked.connect(self.browse_wanted)
         self._target.sample_clicked.connect(self.sample_parts_wanted)
         self._resume = QPushButton()
-        self._resume.setProperty("role", "primary")
         self._resume.setToolTip("Opens the model, the images, your labels and the threshold as they were.")
         self._resume.clicked.connect(self.resume_wanted)
         self._resume.hide()

@@ -52,6 +52,7 @@ class StatusPanel(QStatusBar):
         self.addWidget(self._bar)
         self.addWidget(self._cancel)
         self._kept = QLabel()
+        self._kept.setContentsMargins(0, 0, theme.MARGIN, 0)
         self._kept.setAccessibleName("Whether the review is saved")
         self.addPermanentWidget(self._kept)
         self.addPermanentWidget(self._counts)

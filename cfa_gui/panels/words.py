@@ -43,4 +43,5 @@ def review_in_words(project: Project) -> str:
     left = datetime.fromisoformat(project.changed).astimezone()
     images = "1 image" if project.images == 1 else f"{project.images} images"
     labels = "1 label" if project.labels == 1 else f"{project.labels} labels"
-    return f"Go on with “{project.name}” · {images}, {labels} of yours · {left:%d %b, %H:%M}"
+    yours = f", {labels} of yours" if project.labels else ""
+    return f"Continue “{project.name}” · {images}{yours} · {left:%d %b, %H:%M}"

@@ -190,3 +190,37 @@ def test_that_a_full_disk_at_save_keeps_the_file_that_was_there_and_the_model_un
     desk.save(target)
     assert len(desk.errors()) == 1
     assert not desk.parts.session.model_unsaved
+
+
+def test_that_after_a_restart_the_review_is_continued_where_it_was(
+    open_desk: Callable[[], RealDesk], data_set: Path, saved_model: Path
+) -> None:
+    desk = open_desk()
+    desk.drop([saved_model])
+    desk.until(lambda: desk.parts.session.model is not None)
+    desk.until_idle()
+    desk.drop([data_set / "test"])
+    desk.until(lambda: bool(desk.parts.session.review.scored.all()) and len(desk.parts.session.review) == 8)
+    desk.until_idle()
+    desk.parts.session.select((3,), 3)
+    desk.parts.review.defect()
+    desk.parts.threshold.move(1.25)
+    groups, scores = desk.parts.session.review.groups.tolist(), desk.scores()
+    desk.close()
+    assert not any(asked.startswith("labels") for asked in desk.answers.asked)
+
+    again = open_desk()
+    again.until(lambda: again.parts.session.resumable is not None)
+    assert "8 images, 1 label of yours" in again.window.start._resume.text()
+    again.window.start._resume.click()
+    again.until(lambda: again.parts.session.model is not None)
+    session = again.parts.session
+    assert session.review.groups.tolist() == groups
+    assert again.scores() == scores
+    assert session.threshold is not None
+    assert session.threshold.value == 1.25
+    assert session.current == 3
+    again.until_idle()
+    assert again.scores() == scores
+    assert all(session.maps.get(place) is not None for place in range(8))
+    assert again.errors() == []
