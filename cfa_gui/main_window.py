@@ -103,13 +103,9 @@ class MainWindow(QMainWindow):
         from cfa_gui.widgets.toast import ToastArea
         from cfa_gui.workbench import Workbench
 
-        parts = Composition(
-            self._engine or CoreEngine(),
-            self._settings,
-            self._ask or Questions(self),
-            self._store and self._store(),
-            self,
-        )
+        store = self._store() if self._store is not None else None
+        engine = self._engine or CoreEngine(store and store.with_name("training.unfinished"))
+        parts = Composition(engine, self._settings, self._ask or Questions(self), store, self)
         self.parts = parts
         self.bench = Workbench(parts)
         self.pages.addWidget(self.bench)

@@ -99,12 +99,16 @@ def train(
         typer.Option(metavar="F", help="Share of the good images, 0 to 0.5, that only sets the threshold."),
     ] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="The same seed gives the same model.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a training of the same images and settings that was cut off.")
+    ] = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Train a model on good images and write it to one file.
 
-    Settings that are not given are the preset's.
+    Settings that are not given are the preset's. After each epoch the training is kept in FILE.unfinished until the
+    model is written.
     """
     with out.outcome(as_json=as_json) as cancel:
         config = preset(preset_name).with_changes(
@@ -119,7 +123,8 @@ def train(
         )
         from core import cli_work
 
-        cli_work.train(good, output, test, config, weights=weights, device=device, as_json=as_json, cancel=cancel)
+        run = cli_work.Run(weights=weights, device=device, resume=resume, cancel=cancel)
+        cli_work.train(good, output, test, config, run, as_json=as_json)
 
 
 @app.command(short_help="Give images a score and a verdict.")

@@ -2,15 +2,17 @@
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from core import cli_output as out
 from core.atomic_file import make_folder, require_writable
+from core.checkpoint import Checkpoint
 from core.cli_inspect import Targets, inspect
 from core.cli_words import model_json, print_evaluation, print_model
 from core.config import Config, preset
 from core.dataset import Label, Sample, find_samples, open_dataset, require_disjoint
-from core.errors import DatasetError, OutputError
+from core.errors import CancelledByUser, DatasetError, OutputError
 from core.evaluation import evaluate as evaluate_model
 from core.inspection import Failure, Inspector
 from core.model_file import load_model, save_model
@@ -20,22 +22,32 @@ from core.threshold import Threshold, best_f1_threshold, false_alarm_threshold, 
 from core.trained_model import TrainedModel
 from core.training import train as train_model
 
+UNFINISHED = ".unfinished"
+"""What the name of a model has after it while it is trained."""
 SAMPLE_PARTS_GOOD = 100
 """Of them 20 are held out, which is enough to promise a false-alarm rate of 5 %."""
 
 
-def train(
-    good: Path,
-    output: Path,
-    test: Path | None,
-    config: Config,
-    *,
-    weights: Path | None,
-    device: str,
-    as_json: bool,
-    cancel: CancelToken,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a training runs.
+
+    Attributes:
+        weights: A weights file for the backbone.
+        device: auto, cpu, cuda or cuda:N.
+        resume: Go on with one that was cut off.
+        cancel: Set by Ctrl-C.
+    """
+
+    weights: Path | None
+    device: str
+    resume: bool
+    cancel: CancelToken
+
+
+def train(good: Path, output: Path, test: Path | None, config: Config, run: Run, *, as_json: bool) -> None:
     """`cfa train`."""
+    cancel, device = run.cancel, run.device
     cancel.check()
     require_writable(output)
     dataset = open_dataset(good)
@@ -44,8 +56,25 @@ def train(
         raise OutputError(f"{output} is one of the images. Name another file for the model.")
     with out.ProgressBars() as bars:
         require_disjoint(dataset.good, (*tests, *dataset.test), report=bars, cancel=cancel)
-        trained = train_model(dataset.good, config, weights=weights, device=device, report=bars, cancel=cancel)
+        checkpoint = Checkpoint(output.with_name(f"{output.name}{UNFINISHED}"), strict=run.resume)
+        if not run.resume:
+            checkpoint.remove()
+        try:
+            trained = train_model(
+                dataset.good,
+                config,
+                weights=run.weights,
+                device=device,
+                checkpoint=checkpoint,
+                report=bars,
+                cancel=cancel,
+            )
+        except CancelledByUser:
+            if checkpoint.path.exists():
+                out.note(f"The finished epochs are in {checkpoint.path}; --resume goes on with them.")
+            raise
         save_model(trained, output)
+        checkpoint.remove()
         evaluation = None
         if tests:
             evaluation = evaluate_model(Inspector(trained, device=device), tests, report=bars, cancel=cancel)
@@ -129,7 +158,8 @@ def demo(folder: Path, *, device: str, cancel: CancelToken) -> None:
     make_folder(folder)
     parts, model = folder / "sample-parts", folder / "sample-parts.cfa"
     make_samples(parts, 0, as_json=False, cancel=cancel)
-    train(parts, model, None, preset("fast"), weights=None, device=device, as_json=False, cancel=cancel)
+    run = Run(weights=None, device=device, resume=False, cancel=cancel)
+    train(parts, model, None, preset("fast"), run, as_json=False)
     out.line()
     targets = Targets(csv=folder / "results.csv", overlays=folder / "overlays")
     inspect(model, [parts / "test"], targets, threshold=None, device=device, as_json=False, cancel=cancel)

@@ -28,6 +28,10 @@ class ModelFileError(CfaError):
     """A model file is missing, damaged, or of a version that this program does not know."""
 
 
+class CheckpointError(CfaError):
+    """An unfinished training cannot be gone on with."""
+
+
 class OutputError(CfaError):
     """A result cannot be written where the user asked for it."""
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from core.backbone import build_backbone
+from core.checkpoint import Checkpoint, Progressed, fingerprint_of, progressed_of, restore, restore_network
 from core.config import Bank, Config, FeatureScale, Method
 from core.dataset import Sample
 from core.device import choose_device, describe_device, memory_told
@@ -57,6 +58,7 @@ def train(
     weights: Path | None = None,
     device: str = "auto",
     memory_budget: int = DEFAULT_BUDGET,
+    checkpoint: Checkpoint | None = None,
     report: Report = silent,
     cancel: CancelToken | None = None,
 ) -> TrainedModel:
@@ -68,6 +70,8 @@ def train(
         weights: A weights file for the backbone; None: embedded, or timm's hub.
         device: auto, cpu, cuda or cuda:N.
         memory_budget: Bytes of memory for the cached features; what exceeds it goes to a temporary file.
+        checkpoint: Where each epoch is kept until the training is finished; if it holds this very training, it is gone
+            on with, and the model is the same as if it had never been interrupted.
         report: Told of progress.
         cancel: Checked at least once a batch.
 
@@ -78,6 +82,7 @@ def train(
         DatasetError: No image, or none that can be read.
         WeightsError: The backbone's weights are missing.
         DeviceError: The device is absent or its memory too small.
+        CheckpointError: The checkpoint was asked for and cannot be used.
         CancelledByUser: The token was set.
     """
     started = time.monotonic()
@@ -96,11 +101,15 @@ def train(
         ).to(run.device)
         if run.device.type == "cpu":
             network.compile_backbone()
+        kept = _Kept(checkpoint, training, network, run)
         masks, skipped = _fill(cache, network, training, run)
         features = _Features(cache, network, masks)
-        _set_level_scale(network, features, run)
-        _build_bank(network, features, run)
-        history = _optimise(network, features, generator, run)
+        if kept.progressed is None:
+            _set_level_scale(network, features, run)
+            _build_bank(network, features, run)
+        else:
+            restore_network(kept.progressed, network)
+        history = _optimise(network, features, generator, kept, run)
         network.centre_radii.copy_(centre_radii(network, features, run))
     network.requires_grad_(requires_grad=False)
     summary = TrainingSummary(
@@ -117,6 +126,19 @@ def train(
     created = datetime.now(UTC).isoformat(timespec="seconds")
     trained = TrainedModel(config, network.eval(), Calibration(), None, summary, created)
     return _calibrate(trained, held_out, device, started, run)
+
+
+class _Kept:
+    """The checkpoint of a training, if it has one, and how far that is."""
+
+    def __init__(self, checkpoint: Checkpoint | None, samples: Sequence[Sample], network: CfaModel, run: _Run) -> None:
+        self._checkpoint = checkpoint
+        self._fingerprint = "" if checkpoint is None else fingerprint_of(samples, run.config, network, run.device)
+        self.progressed = None if checkpoint is None else checkpoint.load(self._fingerprint)
+
+    def save(self, progressed: Progressed) -> None:
+        if self._checkpoint is not None:
+            self._checkpoint.save(self._fingerprint, progressed)
 
 
 def split(good: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
@@ -251,7 +273,9 @@ def _build_bank(network: CfaModel, features: _Features, run: _Run) -> None:
     network.set_bank(bank)
 
 
-def _optimise(network: CfaModel, features: _Features, generator: torch.Generator, run: _Run) -> list[StepRecord]:
+def _optimise(
+    network: CfaModel, features: _Features, generator: torch.Generator, kept: _Kept, run: _Run
+) -> list[StepRecord]:
     settings, method = run.config.training, run.config.method
     groups: list[dict[str, Any]] = [
         {"params": list(network.descriptor.parameters()), "lr": settings.learning_rate},
@@ -259,9 +283,13 @@ def _optimise(network: CfaModel, features: _Features, generator: torch.Generator
     ]
     optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, amsgrad=True)
     steps = -(-len(features) // settings.batch_size)
-    recorder = _Recorder()
+    recorder, first = _Recorder(), 0
+    if kept.progressed is not None:
+        restore(kept.progressed, optimiser, generator)
+        recorder.history.extend(kept.progressed.history)
+        first = kept.progressed.epochs
     stride = max(1, min(_STEPS_PER_RECORD, settings.epochs * steps // _RECORDS))  # a short training shows every step
-    for epoch in range(settings.epochs):
+    for epoch in range(first, settings.epochs):
         order = torch.randperm(len(features), generator=generator).tolist()
         for step in range(steps):
             run.cancel.check()
@@ -271,6 +299,7 @@ def _optimise(network: CfaModel, features: _Features, generator: torch.Generator
             if (step + 1) % stride == 0 or step + 1 == steps:
                 record = recorder.flush(done)
                 run.report(Progress(Phase.TRAINING, done, settings.epochs, "epochs", record))
+        kept.save(progressed_of(network, optimiser, generator, epoch + 1, recorder.history))
     return recorder.history
 
 

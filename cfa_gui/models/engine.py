@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from core.atomic_file import make_folder
 from core.config import Config
 from core.dataset import Sample
 from core.placement import Placement
@@ -67,7 +68,7 @@ class Engine(Protocol):
     def train(
         self, good: Sequence[Sample], config: Config, *, device: str, report: Report, cancel: CancelToken
     ) -> TrainedModel:
-        """Train a model from good parts."""
+        """Train a model from good parts; one that was cut off is gone on with."""
         ...
 
     def load(self, path: Path) -> TrainedModel:
@@ -94,7 +95,14 @@ class Engine(Protocol):
 
 
 class CoreEngine:
-    """The real engine."""
+    """The real engine.
+
+    Args:
+        unfinished: Where an unfinished training is kept; None: nowhere.
+    """
+
+    def __init__(self, unfinished: Path | None = None) -> None:
+        self._unfinished = unfinished
 
     def warm_up(self) -> Facilities:
         """Import torch and what stands on it; describe the devices."""
@@ -112,9 +120,16 @@ class CoreEngine:
         self, good: Sequence[Sample], config: Config, *, device: str, report: Report, cancel: CancelToken
     ) -> TrainedModel:
         """See `core.training.train`."""
+        from core.checkpoint import Checkpoint
         from core.training import train
 
-        return train(good, config, device=device, report=report, cancel=cancel)
+        if self._unfinished is None:
+            return train(good, config, device=device, report=report, cancel=cancel)
+        make_folder(self._unfinished.parent)
+        checkpoint = Checkpoint(self._unfinished)
+        trained = train(good, config, device=device, checkpoint=checkpoint, report=report, cancel=cancel)
+        checkpoint.remove()
+        return trained
 
     def load(self, path: Path) -> TrainedModel:
         """See `core.model_file.load_model`."""
