@@ -4,10 +4,13 @@ safetensors with JSON in its header, like the model file: no pickle. It holds wh
 features, which are computed again. A training that goes on gives the same model as one that was never interrupted.
 """
 
+import contextlib
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +21,22 @@ from torch import Tensor
 
 from core.atomic_file import write_bytes
 from core.config import Config
-from core.errors import CheckpointError, ImageError
+from core.digests import state_digest
+from core.errors import CheckpointError, OutputError
 from core.model import CfaModel
 from core.progress import StepRecord
-from core.samples import Sample
+from core.version import VERSION
 
 _KEY = "cfa-checkpoint"
 _VERSION = 1
+_LOG = logging.getLogger(__name__)
 _DIGEST = hashlib.sha256().digest_size
 _ENDS = "Train without resuming to begin anew."
 _MISFITS = (safetensors.SafetensorError, LookupError, TypeError, ValueError, RuntimeError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Progressed:
+class TrainingState:
     """A training after some epochs.
 
     Attributes:
@@ -49,107 +54,127 @@ class Progressed:
     history: tuple[StepRecord, ...]
 
 
+class Resume(Enum):
+    """Whether a training goes on with what is in the file."""
+
+    NO = auto()
+    IF_IT_FITS = auto()
+    REQUIRED = auto()
+
+
 class Checkpoint:
     """The file of one training.
 
     Args:
-        path: Where it is, or will be.
-        strict: One that is missing or of another training is an error; otherwise the training begins anew.
+        path: Where it is, or will be; None: nowhere, nothing is kept.
+        resume: What to do with one that is there. It is replaced after the first epoch at the soonest.
     """
 
-    def __init__(self, path: Path, *, strict: bool = False) -> None:
-        self.path = path
-        self._strict = strict
+    def __init__(self, path: Path | None, resume: Resume = Resume.IF_IT_FITS) -> None:
+        self._path = path
+        self._resume = resume
 
-    def save(self, fingerprint: str, progressed: Progressed) -> None:
-        """Write it, wholly or not at all.
+    @property
+    def exists(self) -> bool:
+        """Whether there is an unfinished training."""
+        return self._path is not None and self._path.exists()
+
+    def require(self) -> None:
+        """See early, before the features are computed, that there is something to go on with where that is asked for.
 
         Raises:
-            OutputError: The place cannot be written.
+            CheckpointError: There is nothing.
         """
-        tensors = {f"network.{name}": tensor for name, tensor in progressed.network.items()}
-        for number, figures in enumerate(progressed.optimiser):
+        if self._resume is Resume.REQUIRED and not self.exists:
+            raise CheckpointError(f"There is no unfinished training {self._path} to go on with. {_ENDS}")
+
+    def save(self, fingerprint: str, state: TrainingState) -> None:
+        """Write it, wholly or not at all. Where that is not possible the log says so, and the training goes on."""
+        if self._path is None:
+            return
+        tensors = {f"network.{name}": tensor for name, tensor in state.network.items()}
+        for number, figures in enumerate(state.optimiser):
             tensors |= {f"optimiser.{number}.{name}": tensor for name, tensor in figures.items()}
-        tensors["generator"] = progressed.generator
+        tensors["generator"] = state.generator
         content = {
             "version": _VERSION,
             "fingerprint": fingerprint,
-            "epochs": progressed.epochs,
-            "history": [asdict(record) for record in progressed.history],
+            "epochs": state.epochs,
+            "history": [asdict(record) for record in state.history],
         }
         whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         data = safetensors.torch.save(whole, metadata={_KEY: json.dumps(content)})
-        write_bytes(self.path, data + hashlib.sha256(data).digest())
+        try:
+            write_bytes(self._path, data + hashlib.sha256(data).digest())
+        except OutputError as error:
+            _LOG.warning("an epoch is not kept: %s", error)
 
-    def load(self, fingerprint: str) -> Progressed | None:
+    def load(self, fingerprint: str) -> TrainingState | None:
         """The training as it was left; None where it has to begin anew.
 
         Raises:
-            CheckpointError: Where that is not wanted (`strict`), or the file is damaged.
+            CheckpointError: It is required, and missing, damaged or of another training.
         """
+        if self._path is None or self._resume is Resume.NO:
+            return None
         try:
-            return self._read(fingerprint)
+            return _read(self._path, fingerprint)
         except CheckpointError:
-            if self._strict:
+            if self._resume is Resume.REQUIRED:
                 raise
             return None
 
-    def _read(self, fingerprint: str) -> Progressed:
-        name = f"The unfinished training {self.path}"
-        try:
-            data = self.path.read_bytes()
-        except FileNotFoundError as error:
-            raise CheckpointError(f"There is no unfinished training {self.path} to go on with. {_ENDS}") from error
-        except OSError as error:
-            raise CheckpointError(f"{name} cannot be read: {error.strerror or error}. {_ENDS}") from error
-        data, digest = data[:-_DIGEST], data[-_DIGEST:]
-        if hashlib.sha256(data).digest() != digest:
-            raise CheckpointError(f"{name} is damaged. {_ENDS}")
-        try:
-            header = int.from_bytes(data[:8], "little")
-            content = json.loads(json.loads(data[8 : 8 + header])["__metadata__"][_KEY])
-            known = content["version"] == _VERSION and content["fingerprint"] == fingerprint
-            if known:
-                return _progressed(content, safetensors.torch.load(data))
-        except _MISFITS as error:
-            raise CheckpointError(f"{name} is damaged. {_ENDS}") from error
-        raise CheckpointError(f"{name} has other images, settings or another device. {_ENDS}")
-
     def remove(self) -> None:
-        """The training is finished, or given up."""
-        try:
-            self.path.unlink(missing_ok=True)
-        except OSError as error:
-            raise CheckpointError(
-                f"{self.path} cannot be removed: {error.strerror or error}. Remove it yourself."
-            ) from error
+        """The training is finished. What cannot be removed stays, and is replaced by the next one."""
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)
 
 
-def fingerprint_of(samples: Sequence[Sample], config: Config, network: CfaModel, device: torch.device) -> str:
-    """What tells a training from every other one: images by content, settings, weights of the backbone, device."""
-    digest = hashlib.sha256(json.dumps([config.to_json(), str(device), torch.__version__], sort_keys=True).encode())
-    for sample in samples:
-        digest.update(sample.name.encode("utf-8", "surrogateescape"))
-        try:
-            with sample.path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        except OSError:
-            digest.update(ImageError.__name__.encode())
-    for name, tensor in sorted(network.backbone.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+def _read(path: Path, fingerprint: str) -> TrainingState:
+    name = f"The unfinished training {path}"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{name} cannot be read: {error.strerror or error}. {_ENDS}") from error
+    data, digest = data[:-_DIGEST], data[-_DIGEST:]
+    if hashlib.sha256(data).digest() != digest:
+        raise CheckpointError(f"{name} is damaged. {_ENDS}")
+    try:
+        header = int.from_bytes(data[:8], "little")
+        content = json.loads(json.loads(data[8 : 8 + header])["__metadata__"][_KEY])
+        known = content["version"] == _VERSION and content["fingerprint"] == fingerprint
+        if known:
+            return _state(content, safetensors.torch.load(data))
+    except _MISFITS as error:
+        raise CheckpointError(f"{name} is damaged. {_ENDS}") from error
+    raise CheckpointError(f"{name} has other images, settings or another device. {_ENDS}")
 
 
-def progressed_of(
+def fingerprint_of(contents: Sequence[str], config: Config, network: CfaModel, device: torch.device) -> str:
+    """What tells a training from every other one.
+
+    Args:
+        contents: Digest of each image that is learned from, in order.
+        config: All settings.
+        network: Whose backbone counts.
+        device: In words of torch.
+    """
+    backbone = state_digest(network.backbone.state_dict())
+    what = [VERSION, torch.__version__, str(device), config.to_json(), backbone, list(contents)]
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+def state_of(
     network: CfaModel,
     optimiser: torch.optim.Optimizer,
     generator: torch.Generator,
     epochs: int,
     history: Sequence[StepRecord],
-) -> Progressed:
+) -> TrainingState:
     """The present state of a training."""
     states = optimiser.state_dict()["state"]
-    return Progressed(
+    return TrainingState(
         epochs,
         {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("backbone.")},
         [dict(states[number]) for number in sorted(states)],
@@ -158,28 +183,28 @@ def progressed_of(
     )
 
 
-def restore(progressed: Progressed, optimiser: torch.optim.Optimizer, generator: torch.Generator) -> None:
+def restore(state: TrainingState, optimiser: torch.optim.Optimizer, generator: torch.Generator) -> None:
     """Put optimiser and random numbers where they were; `restore_network` comes first."""
     groups: list[dict[str, Any]] = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": dict(enumerate(progressed.optimiser)), "param_groups": groups})
-    generator.set_state(progressed.generator)
+    optimiser.load_state_dict({"state": dict(enumerate(state.optimiser)), "param_groups": groups})
+    generator.set_state(state.generator)
 
 
-def restore_network(progressed: Progressed, network: CfaModel) -> None:
+def restore_network(state: TrainingState, network: CfaModel) -> None:
     """Put scale, bank, descriptor and radius where they were.
 
     Raises:
         CheckpointError: They are of another network.
     """
     try:
-        network.set_bank(progressed.network["bank"])
-        whole = network.state_dict() | progressed.network
+        network.set_bank(state.network["bank"])
+        whole = network.state_dict() | state.network
         network.load_state_dict(whole)
     except _MISFITS as error:
         raise CheckpointError(f"The unfinished training does not fit this network. {_ENDS}") from error
 
 
-def _progressed(content: dict[str, Any], tensors: dict[str, Tensor]) -> Progressed:
+def _state(content: dict[str, Any], tensors: dict[str, Tensor]) -> TrainingState:
     figures: dict[int, dict[str, Tensor]] = {}
     network: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
@@ -191,4 +216,4 @@ def _progressed(content: dict[str, Any], tensors: dict[str, Tensor]) -> Progress
             figures.setdefault(int(number), {})[figure] = tensor
     history = tuple(StepRecord(**record) for record in content["history"])
     optimiser = [figures[number] for number in sorted(figures)]
-    return Progressed(int(content["epochs"]), network, optimiser, tensors["generator"], history)
+    return TrainingState(int(content["epochs"]), network, optimiser, tensors["generator"], history)

@@ -6,7 +6,8 @@ from core import cli_output as out
 from core.atomic_file import write_bytes
 from core.errors import ConfigError, StoreError
 from core.result_files import csv_table, parquet_table
-from core.review import COLUMNS, LOG_COLUMNS, Project, ReviewStore, default_store
+from core.review import ReviewStore, default_store
+from core.review_records import COLUMNS, LOG_COLUMNS, Project
 
 _FORMATS = {".csv": csv_table, ".parquet": parquet_table}
 

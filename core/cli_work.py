@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core import cli_output as out
 from core.atomic_file import make_folder, require_writable
-from core.checkpoint import Checkpoint
+from core.checkpoint import Checkpoint, Resume
 from core.cli_inspect import Targets, inspect
 from core.cli_words import model_json, print_evaluation, print_model
 from core.config import Config, preset
@@ -56,9 +56,10 @@ def train(good: Path, output: Path, test: Path | None, config: Config, run: Run,
         raise OutputError(f"{output} is one of the images. Name another file for the model.")
     with out.ProgressBars() as bars:
         require_disjoint(dataset.good, (*tests, *dataset.test), report=bars, cancel=cancel)
-        checkpoint = Checkpoint(output.with_name(f"{output.name}{UNFINISHED}"), strict=run.resume)
-        if not run.resume:
-            checkpoint.remove()
+        unfinished = output.with_name(f"{output.name}{UNFINISHED}")
+        checkpoint = Checkpoint(unfinished, Resume.REQUIRED if run.resume else Resume.NO)
+        if checkpoint.exists and not run.resume:
+            out.note(f"{unfinished} is an unfinished training, which this one replaces; --resume would go on with it.")
         try:
             trained = train_model(
                 dataset.good,
@@ -70,8 +71,8 @@ def train(good: Path, output: Path, test: Path | None, config: Config, run: Run,
                 cancel=cancel,
             )
         except CancelledByUser:
-            if checkpoint.path.exists():
-                out.note(f"The finished epochs are in {checkpoint.path}; --resume goes on with them.")
+            if checkpoint.exists:
+                out.note(f"The finished epochs are in {unfinished}; --resume goes on with them.")
             raise
         save_model(trained, output)
         checkpoint.remove()

@@ -1,6 +1,5 @@
 """Pictures that are there twice: the same bytes, or nearly the same pixels."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from core.digests import file_digest, file_size
 
 HASH_SIDE = 16
 MAX_HASH_DISTANCE = 2
@@ -32,13 +33,13 @@ def find_copies(paths: Sequence[Path], check: Callable[[], None]) -> tuple[tuple
     """
     by_size: defaultdict[int, list[int]] = defaultdict(list)
     for index, path in enumerate(paths):
-        if size := _size(path):
+        if size := file_size(path):
             by_size[size].append(index)
-    by_content: defaultdict[bytes, list[int]] = defaultdict(list)
+    by_content: defaultdict[str, list[int]] = defaultdict(list)
     for indices in by_size.values():
         for index in indices if len(indices) > 1 else ():
             check()
-            if content := _digest(paths[index]):
+            if content := file_digest(paths[index]):
                 by_content[content].append(index)
     return tuple(sorted(tuple(group) for group in by_content.values() if len(group) > 1))
 
@@ -93,20 +94,3 @@ def _difference_hash(thumbnail: NDArray[np.uint8]) -> NDArray[np.uint8]:
     small = Image.fromarray(thumbnail).resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX)
     levels = np.asarray(small)
     return np.packbits(levels[:, :-1] < levels[:, 1:])
-
-
-def _size(path: Path) -> int:
-    """Bytes; 0 where the file is gone."""
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _digest(path: Path) -> bytes | None:
-    """BLAKE2b of the content; None where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).digest()
-    except OSError:
-        return None

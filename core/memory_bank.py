@@ -18,6 +18,7 @@ _EXACT_LIMIT = 8_000_000
 _LLOYD_ITERATIONS = 100
 _KMEANS_BATCH = 8192
 _KMEANS_PASSES = 4
+_PRIOR_PATCHES = 10
 
 
 def _silent(done: int, total: int) -> None:
@@ -210,3 +211,31 @@ def _batches(points: int, random: np.random.Generator) -> Iterator[NDArray[np.in
 def mean_nearest_squared(patches: Tensor, bank: Tensor) -> float:
     """Mean squared distance from a patch to its nearest centre."""
     return float(nearest_centres(patches, bank, 1)[0].mean())
+
+
+@torch.no_grad()
+def centre_radii(images: Iterable[Described], count: int, bank: Tensor, seed: int) -> Tensor:
+    """The radius of each centre's own hypersphere: the mean distance of the good patches nearest to it.
+
+    Few patches say little: each mean is drawn to that of all patches, as by `_PRIOR_PATCHES` more that lie so far.
+
+    Args:
+        images: Under the trained descriptor.
+        count: How many there are.
+        bank: (M, D') centres.
+        seed: Draws the patches.
+
+    Returns:
+        (M,) float32, on the CPU.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    quota = -(-GLOBAL_SAMPLE // count)
+    counts, sums = torch.zeros(len(bank)), torch.zeros(len(bank))
+    for phi, valid in images:
+        patches = phi[valid]
+        drawn = torch.randperm(len(patches), generator=generator)[:quota].to(patches.device)
+        distances, rows = (found[:, 0].cpu() for found in nearest_centres(patches[drawn], bank, 1))
+        counts.index_add_(0, rows, torch.ones_like(distances))
+        sums.index_add_(0, rows, distances.sqrt())
+    mean = sums.sum() / counts.sum()
+    return (sums + _PRIOR_PATCHES * mean) / (counts + _PRIOR_PATCHES)

@@ -19,6 +19,7 @@ from torch import Tensor
 from core.atomic_file import write_bytes
 from core.backbone import restore_backbone
 from core.config import Config
+from core.digests import state_digest
 from core.errors import CfaError, ModelFileError
 from core.model import CfaModel
 from core.threshold import Threshold
@@ -79,11 +80,8 @@ def identity(trained: TrainedModel) -> str:
 
     Threshold, date and the record of the training take no part.
     """
-    digest = hashlib.sha256(json.dumps(trained.config.to_json(), sort_keys=True).encode())
-    for name, tensor in sorted(trained.network.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    settings = json.dumps(trained.config.to_json(), sort_keys=True)
+    return hashlib.sha256(f"{settings}{state_digest(trained.network.state_dict())}".encode()).hexdigest()
 
 
 def load_model(path: Path) -> TrainedModel:

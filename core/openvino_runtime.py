@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 _SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 _NO_MEMORY = ("Failed to allocate", "bad_alloc", "can't alloc", "Resource temporarily unavailable")
 """What OpenVINO writes into a plain RuntimeError where there is too little memory."""
+_LOADING = threading.Lock()
 
 
 def load_openvino() -> Any:
@@ -23,15 +24,14 @@ def load_openvino() -> Any:
     Raises:
         ImportError: It is not installed.
     """
-    if "openvino" not in sys.modules:
+    with _LOADING:  # another thread must not take it half loaded
         absent = "openvino_telemetry" not in sys.modules
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # its import fails
         try:
-            importlib.import_module("openvino")
+            return importlib.import_module("openvino")
         finally:
             if absent:
                 del sys.modules["openvino_telemetry"]
-    return sys.modules["openvino"]
 
 
 class CompiledModel:

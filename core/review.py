@@ -4,13 +4,9 @@ Scores, thresholds and labels are logs: nothing in them is ever changed, the lat
 entry too. So every verdict can be traced to a model, a threshold and a person. Imports no torch.
 """
 
-import contextlib
 import getpass
-import hashlib
 import json
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,74 +14,17 @@ from typing import Any
 import platformdirs
 from filelock import FileLock, Timeout
 
+from core.digests import file_digest, file_size
 from core.errors import StoreError
-from core.review_schema import SCHEMA_VERSION, migrate, version_of
+from core.review_records import COLUMNS, LOG_COLUMNS, Project, Scored, Stored
 from core.samples import Label, Sample
+from core.store_file import Run, StoreFile
+from core.store_file import to_bytes as _b
 from core.threshold import Threshold, judge
 
 NO_LABEL = ""
 BY_FOLDER = "folder"
 """The user of a label that an image has from the folder it lies in."""
-_BUSY_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Project:
-    """One review in the store.
-
-    Attributes:
-        id: In the store.
-        name: For people.
-        created: UTC, ISO 8601.
-        changed: When it was last written to.
-        images: How many it holds.
-        labels: How many of them a person has labelled, or unlabelled.
-        view: What was looked at last; whatever the window keeps there.
-    """
-
-    id: int
-    name: str
-    created: str
-    changed: str
-    images: int
-    labels: int
-    view: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """What a model said of one image.
-
-    Attributes:
-        path: The image.
-        score: Anomaly score; None where it could not be inspected.
-        message: Why it could not be; None where it has a score.
-        size: (height, width) in pixels, where known.
-    """
-
-    path: Path
-    score: float | None
-    message: str | None
-    size: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """The present state of a project.
-
-    Attributes:
-        samples: The images, in the order they came in; their labels are the latest.
-        scores: The latest result of each image by the model in use.
-        model_identity: Of the model that the latest score or threshold comes from; "" where there is none.
-        model_path: Where that model was last seen; None where there is none.
-        threshold: The latest one for that model.
-    """
-
-    samples: tuple[Sample, ...]
-    scores: Mapping[Path, Scored] = field(default_factory=dict)
-    model_identity: str = ""
-    model_path: Path | None = None
-    threshold: Threshold | None = None
 
 
 def default_store() -> Path:
@@ -110,48 +49,14 @@ class ReviewStore:
         self.path = path
         self._user = user or _user()
         self._locks: dict[int, FileLock] = {}
-        with self._told("opened"):
-            if read_only or path.exists():
-                path.open("rb").close()  # a clear reason where that fails
-            else:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            mode = "ro" if read_only else "rwc"
-            self._connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode={mode}",
-                uri=True,
-                timeout=_BUSY_SECONDS,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            self._connection.text_factory = _from_bytes
-            try:
-                self._prepare(read_only=read_only)
-            except BaseException:
-                self._connection.close()
-                raise
-
-    def _prepare(self, *, read_only: bool) -> None:
-        run = self._connection.execute
-        run("PRAGMA foreign_keys = ON")
-        version = version_of(self._connection)
-        if version < 0 or (read_only and version == 0):
-            raise StoreError(f"{self.path} is no review store. Name another file.")
-        if version > SCHEMA_VERSION:
-            raise StoreError(
-                f"{self.path} was written by a newer program (version {version}; this one knows {SCHEMA_VERSION}). "
-                "Install the newer version to open it."
-            )
-        if not read_only:
-            run("PRAGMA journal_mode = WAL")
-            run("PRAGMA synchronous = FULL")
-            migrate(self._connection, version)
+        self._file = StoreFile(path, read_only=read_only)
 
     def close(self) -> None:
         """Let go of the file and of the projects claimed."""
         for lock in self._locks.values():
             lock.release()
         self._locks.clear()
-        self._connection.close()
+        self._file.close()
 
     def __enter__(self) -> "ReviewStore":
         return self
@@ -163,8 +68,8 @@ class ReviewStore:
 
     def projects(self) -> list[Project]:
         """All projects, the one changed last first."""
-        with self._told("read"):
-            rows = self._connection.execute(
+        with self._file.reading() as run:
+            rows = run(
                 "SELECT p.id, p.name, p.created, p.changed, p.view, (SELECT count(*) FROM image WHERE project = p.id), "
                 "(SELECT count(DISTINCT image.id) FROM image JOIN label ON label.image = image.id "
                 "WHERE project = p.id AND label.user <> ?) FROM project p ORDER BY p.changed DESC, p.id DESC",
@@ -175,7 +80,7 @@ class ReviewStore:
     def create_project(self, name: str) -> int:
         """A new, empty project; returns its id."""
         now = _now()
-        with self._writing() as run:
+        with self._file.writing() as run:
             made = run(
                 "INSERT INTO project (name, created, changed) VALUES (CAST(? AS TEXT), ?, ?)", (_b(name), now, now)
             )
@@ -183,7 +88,7 @@ class ReviewStore:
 
     def remove_project(self, project: int) -> None:
         """Forget a project and all that belongs to it."""
-        with self._writing() as run:
+        with self._file.writing() as run:
             run("DELETE FROM project WHERE id = ?", (project,))
 
     def claim(self, project: int) -> bool:
@@ -191,7 +96,7 @@ class ReviewStore:
         if project in self._locks:
             return True
         lock = FileLock(self.path.with_name(f"{self.path.name}.{project}.lock"))
-        with self._told("claimed"):
+        with self._file.told("claimed"):
             try:
                 lock.acquire(timeout=0)
             except Timeout:
@@ -207,14 +112,15 @@ class ReviewStore:
 
     def set_view(self, project: int, view: Mapping[str, Any]) -> None:
         """Keep what is looked at; plain JSON values."""
-        with self._writing() as run:
+        with self._file.writing() as run:
             run("UPDATE project SET view = ? WHERE id = ?", (json.dumps(dict(view)), project))
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def add_images(self, project: int, samples: Sequence[Sample]) -> None:
         """Add images that are not there yet, with the labels that their folders say."""
-        with self._writing(project) as run:
+        with self._file.writing() as run:
+            _touch(run, project)
             for sample in samples:
                 made = run(
                     "INSERT INTO image (project, path, name, kind, mask) VALUES (?, CAST(? AS TEXT), CAST(? AS TEXT), "
@@ -229,20 +135,31 @@ class ReviewStore:
 
     def add_model(self, identity: str, path: Path) -> None:
         """Note where a model is, or is now."""
-        with self._writing() as run:
+        with self._file.writing() as run:
             run(
                 "INSERT INTO model (identity, path, added) VALUES (?, CAST(? AS TEXT), ?) "
                 "ON CONFLICT (identity) DO UPDATE SET path = excluded.path",
                 (identity, _b(path.absolute()), _now()),
             )
 
+    def use_model(self, project: int, identity: str) -> None:
+        """From now on a project's images are judged by this model, added before."""
+        with self._file.writing() as run:
+            self._use_model(run, project, identity)
+
+    def models_in_use(self) -> set[str]:
+        """Identities of the models that the projects' images are judged by."""
+        with self._file.reading() as run:
+            return {row[0] for row in run("SELECT identity FROM model JOIN project ON project.model = model.id")}
+
     def add_scores(self, project: int, identity: str, results: Sequence[Scored]) -> None:
         """Note what a model, added before, said of images, added before; the same result again is not repeated."""
-        hashes = [_content(result.path) for result in results]  # before the store is locked
-        with self._writing(project) as run:
-            model = self._use_model(project, identity)
-            for result, (content_hash, size) in zip(results, hashes, strict=True):
-                image = self._image(project, result.path)
+        contents = [(file_digest(result.path), file_size(result.path)) for result in results]  # before it is locked
+        with self._file.writing() as run:
+            _touch(run, project)
+            model = self._use_model(run, project, identity)
+            for result, (content_hash, size) in zip(results, contents, strict=True):
+                image = self._image(run, project, result.path)
                 height, width = result.size or (None, None)
                 run(
                     "UPDATE image SET content_hash = coalesce(?, content_hash), bytes = coalesce(?, bytes), "
@@ -260,10 +177,11 @@ class ReviewStore:
 
     def set_threshold(self, project: int, identity: str, threshold: Threshold) -> None:
         """Note the threshold in force from now on."""
-        with self._writing(project) as run:
+        with self._file.writing() as run:
+            _touch(run, project)
             run(
                 "INSERT INTO threshold (project, model, threshold, user, at) VALUES (?, ?, ?, ?, ?)",
-                (project, self._use_model(project, identity), json.dumps(threshold.to_json()), self._user, _now()),
+                (project, self._use_model(run, project, identity), json.dumps(threshold.to_json()), self._user, _now()),
             )
 
     def label(self, project: int, labels: Mapping[Path, Label | None], *, undo: bool = False) -> None:
@@ -274,9 +192,10 @@ class ReviewStore:
             labels: The label that each has from now on; None takes it off.
             undo: These take the latest entry of each image back, and say so.
         """
-        with self._writing(project) as run:
+        with self._file.writing() as run:
+            _touch(run, project)
             for path, label in labels.items():
-                image = self._image(project, path)
+                image = self._image(run, project, path)
                 latest = run("SELECT max(id) FROM label WHERE image = ?", (image,)).fetchone()[0]
                 run(
                     "INSERT INTO label (image, label, user, at, undoes) VALUES (?, ?, ?, ?, ?)",
@@ -287,8 +206,7 @@ class ReviewStore:
 
     def load(self, project: int) -> Stored:
         """The present state of a project."""
-        with self._told("read"):
-            run = self._connection.execute
+        with self._file.reading() as run:
             images = run(
                 "SELECT id, path, name, kind, mask FROM image WHERE project = ? ORDER BY id", (project,)
             ).fetchall()
@@ -312,7 +230,7 @@ class ReviewStore:
             if model is None:
                 return Stored(samples)
             identity, path = run("SELECT identity, path FROM model WHERE id = ?", (model,)).fetchone()
-            scores = self._scores(project, model)
+            scores = self._scores(run, project, model)
             text = run(
                 "SELECT threshold FROM threshold WHERE project = ? AND model = ? ORDER BY id DESC LIMIT 1",
                 (project, model),
@@ -323,13 +241,13 @@ class ReviewStore:
     def rows(self, project: int) -> list[dict[str, Any]]:
         """One row an image with score, verdict, label and where each comes from; see `COLUMNS`."""
         stored = self.load(project)
-        with self._told("read"):
-            details = self._connection.execute(
+        with self._file.reading() as run:
+            details = run(
                 "SELECT path, content_hash, bytes, height, width, label.user, label.at FROM image LEFT JOIN label "
                 "ON label.id = (SELECT max(id) FROM label WHERE image = image.id) WHERE project = ? ORDER BY image.id",
                 (project,),
             ).fetchall()
-            who = self._connection.execute(
+            who = run(
                 "SELECT user, at FROM threshold WHERE project = ? ORDER BY id DESC LIMIT 1", (project,)
             ).fetchone()
         line = stored.threshold
@@ -351,8 +269,8 @@ class ReviewStore:
 
     def history(self, project: int) -> list[dict[str, Any]]:
         """The log of labels and thresholds, oldest first; see `LOG_COLUMNS`."""
-        with self._told("read"):
-            rows = self._connection.execute(
+        with self._file.reading() as run:
+            rows = run(
                 "SELECT label.at, label.user, 'label', name, label.label, undoes IS NOT NULL FROM label JOIN image "
                 "ON image.id = label.image WHERE project = :project UNION ALL "
                 "SELECT at, user, 'threshold', '', threshold, 0 FROM threshold WHERE project = :project ORDER BY 1",
@@ -362,9 +280,9 @@ class ReviewStore:
 
     def check(self) -> list[str]:
         """What is wrong with the file, a sentence each; empty where it is sound."""
-        with self._told("checked"):
-            found = [row[0] for row in self._connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
-            strays = self._connection.execute("PRAGMA foreign_key_check").fetchall()
+        with self._file.reading() as run:
+            found = [row[0] for row in run("PRAGMA integrity_check") if row[0] != "ok"]
+            strays = run("PRAGMA foreign_key_check").fetchall()
         return found + [f"A row of {table} belongs to nothing in {parent}." for table, _, parent, _ in strays]
 
     # --- moved files --------------------------------------------------------------------------------------------------
@@ -381,47 +299,43 @@ class ReviewStore:
             candidates: Files among which they may be. Only those of a size that is missing are read.
         """
         missing = {str(path) for path in self.missing(project)}
-        with self._told("read"):
-            rows = self._connection.execute(
-                "SELECT id, path, content_hash, bytes FROM image WHERE project = ? AND content_hash IS NOT NULL",
-                (project,),
-            ).fetchall()
+        with self._file.reading() as run:
+            rows = run("SELECT id, path, content_hash, bytes FROM image WHERE project = ?", (project,)).fetchall()
         known = {path for _, path, _, _ in rows}
         wanted: dict[str, list[int]] = {}
         for image, path, content_hash, _ in rows:
-            if path in missing:
+            if path in missing and content_hash is not None:
                 wanted.setdefault(content_hash, []).append(image)
-        sizes = {size for _, path, _, size in rows if path in missing}
+        sizes = {size for _, path, _, size in rows if path in missing and size is not None}
         found: list[tuple[int, Path]] = []
         for path in (path.absolute() for path in candidates):
-            if str(path) not in known and _bytes(path) in sizes:
-                waiting = wanted.get(_content(path)[0] or "")
+            if str(path) not in known and file_size(path) in sizes:
+                waiting = wanted.get(file_digest(path) or "")
                 if waiting:
                     found.append((waiting.pop(0), path))
-        with self._writing(project) as run:
+        with self._file.writing() as run:
+            _touch(run, project)
             for image, path in found:
                 run("UPDATE image SET path = CAST(? AS TEXT) WHERE id = ?", (_b(path), image))
         return len(found)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _image(self, project: int, path: Path) -> int:
-        row = self._connection.execute(
-            "SELECT id FROM image WHERE project = ? AND path = CAST(? AS TEXT)", (project, _b(path))
-        ).fetchone()
+    def _image(self, run: Run, project: int, path: Path) -> int:
+        row = run("SELECT id FROM image WHERE project = ? AND path = CAST(? AS TEXT)", (project, _b(path))).fetchone()
         if row is None:
             raise StoreError(f"{path} is not in this review. Add it first.")
         return int(row[0])
 
-    def _use_model(self, project: int, identity: str) -> int:
-        row = self._connection.execute("SELECT id FROM model WHERE identity = ?", (identity,)).fetchone()
+    def _use_model(self, run: Run, project: int, identity: str) -> int:
+        row = run("SELECT id FROM model WHERE identity = ?", (identity,)).fetchone()
         if row is None:
             raise StoreError(f"The model {identity[:12]} is not in this store. Add it first.")
-        self._connection.execute("UPDATE project SET model = ? WHERE id = ?", (row[0], project))
+        run("UPDATE project SET model = ? WHERE id = ?", (row[0], project))
         return int(row[0])
 
-    def _scores(self, project: int, model: int) -> dict[Path, Scored]:
-        rows = self._connection.execute(
+    def _scores(self, run: Run, project: int, model: int) -> dict[Path, Scored]:
+        rows = run(
             "SELECT path, score, message, height, width FROM score JOIN image ON image.id = score.image "
             "WHERE score.id IN (SELECT max(score.id) FROM score JOIN image ON image.id = score.image "
             "WHERE project = ? AND model = ? GROUP BY image)",
@@ -432,48 +346,9 @@ class ReviewStore:
             for path, score, message, height, width in rows
         }
 
-    @contextlib.contextmanager
-    def _writing(self, project: int | None = None) -> Iterator[Any]:
-        """One transaction, on the disk at its end."""
-        with self._told("written"):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                if project is not None:
-                    self._connection.execute("UPDATE project SET changed = ? WHERE id = ?", (_now(), project))
-                yield self._connection.execute
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
 
-    @contextlib.contextmanager
-    def _told(self, done: str) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise StoreError(
-                f"The review store {self.path} cannot be {done}: {error}. Check the drive and your rights."
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise StoreError(
-                f"The review store {self.path} cannot be {done}: it is damaged or no review store ({error}). "
-                "Use a copy, or name another file."
-            ) from error
-        except OSError as error:
-            raise StoreError(
-                f"The review store {self.path} cannot be {done}: {error.strerror or error}. "
-                "Check the drive and your rights."
-            ) from error
-
-
-COLUMNS = (
-    *("path", "name", "sha256", "bytes", "height", "width", "score", "threshold", "verdict", "label", "labelled_by"),
-    *("labelled_at", "model", "threshold_by", "threshold_at", "message"),
-)
-"""Of an exported review."""
-LOG_COLUMNS = ("at", "user", "what", "image", "value", "undo")
-"""Of an exported log."""
+def _touch(run: Run, project: int) -> None:
+    run("UPDATE project SET changed = ? WHERE id = ?", (_now(), project))
 
 
 def _verdict(score: float | None, message: str | None, line: Threshold | None) -> str | None:
@@ -491,31 +366,6 @@ def _label(text: str | None) -> Label | None:
 def _view(text: str) -> dict[str, Any]:
     found = json.loads(text)
     return found if isinstance(found, dict) else {}
-
-
-def _content(path: Path) -> tuple[str | None, int | None]:
-    """SHA-256 and size of a file; None where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
-    except OSError:
-        return None, None
-
-
-def _bytes(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
-
-
-def _b(text: str | Path | None) -> bytes | None:
-    """As bytes, which a statement casts to text: a file's name may hold what is no UTF-8."""
-    return None if text is None else str(text).encode("utf-8", "surrogateescape")
-
-
-def _from_bytes(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
 
 
 def _now() -> str:

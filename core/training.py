@@ -1,5 +1,6 @@
 """Train CFA on good images alone: features once, memory bank once, then descriptor and radius by gradient."""
 
+import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from core.backbone import build_backbone
-from core.checkpoint import Checkpoint, Progressed, fingerprint_of, progressed_of, restore, restore_network
+from core.checkpoint import Checkpoint, TrainingState, fingerprint_of, restore, restore_network, state_of
 from core.config import Bank, Config, FeatureScale, Method
 from core.dataset import Sample
 from core.device import choose_device, describe_device, memory_told
@@ -22,9 +23,9 @@ from core.feature_cache import DEFAULT_BUDGET, FeatureCache
 from core.images import read_image
 from core.inspection import Failure, Inspection, Inspector, geometry
 from core.loss import cfa_loss
-from core.memory_bank import GLOBAL_SAMPLE, Described, ema_bank, global_bank, mean_bank, mean_nearest_squared
+from core.memory_bank import Described, centre_radii, ema_bank, global_bank, mean_bank, mean_nearest_squared
 from core.model import CfaModel
-from core.neighbours import distances_to_nearest, nearest_centres
+from core.neighbours import distances_to_nearest
 from core.placement import apply
 from core.progress import CancelToken, Phase, Progress, Report, StepRecord, silent
 from core.threshold import Threshold, false_alarm_threshold, images_needed, percent, smallest_rate
@@ -38,7 +39,6 @@ _FINEST_LEVEL_WEIGHT = 0.7
 _SCALE_SAMPLE = 4096
 _RECORDS = 400
 _STEPS_PER_RECORD = 10
-_PRIOR_PATCHES = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +87,8 @@ def train(
     """
     started = time.monotonic()
     run = _Run(config, choose_device(device), report, cancel or CancelToken())
+    kept = checkpoint or Checkpoint(None)
+    kept.require()
     training, held_out = split(good, config.training.holdout, config.training.seed)
     with memory_told(), FeatureCache(run.device, memory_budget) as cache:
         run.report(Progress(Phase.READING, 0, 0))
@@ -101,16 +103,18 @@ def train(
         ).to(run.device)
         if run.device.type == "cpu":
             network.compile_backbone()
-        kept = _Kept(checkpoint, training, network, run)
-        masks, skipped = _fill(cache, network, training, run)
+        masks, contents, skipped = _fill(cache, network, training, run)
         features = _Features(cache, network, masks)
-        if kept.progressed is None:
+        fingerprint = fingerprint_of(contents, config, network, run.device)
+        left = kept.load(fingerprint)
+        if left is None:
             _set_level_scale(network, features, run)
             _build_bank(network, features, run)
         else:
-            restore_network(kept.progressed, network)
-        history = _optimise(network, features, generator, kept, run)
-        network.centre_radii.copy_(centre_radii(network, features, run))
+            restore_network(left, network)
+        history = _optimise(network, features, generator, left, lambda state: kept.save(fingerprint, state), run)
+        described = features.described(lambda _done: run.cancel.check())
+        network.centre_radii.copy_(centre_radii(described, len(features), network.bank, config.training.seed))
     network.requires_grad_(requires_grad=False)
     summary = TrainingSummary(
         images=len(masks),
@@ -126,19 +130,6 @@ def train(
     created = datetime.now(UTC).isoformat(timespec="seconds")
     trained = TrainedModel(config, network.eval(), Calibration(), None, summary, created)
     return _calibrate(trained, held_out, device, started, run)
-
-
-class _Kept:
-    """The checkpoint of a training, if it has one, and how far that is."""
-
-    def __init__(self, checkpoint: Checkpoint | None, samples: Sequence[Sample], network: CfaModel, run: _Run) -> None:
-        self._checkpoint = checkpoint
-        self._fingerprint = "" if checkpoint is None else fingerprint_of(samples, run.config, network, run.device)
-        self.progressed = None if checkpoint is None else checkpoint.load(self._fingerprint)
-
-    def save(self, progressed: Progressed) -> None:
-        if self._checkpoint is not None:
-            self._checkpoint.save(self._fingerprint, progressed)
 
 
 def split(good: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
@@ -162,9 +153,10 @@ def split(good: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample]
 
 def _fill(
     cache: FeatureCache, network: CfaModel, samples: Sequence[Sample], run: _Run
-) -> tuple[list[Tensor], list[Skipped]]:
-    """One pass through the backbone; the (h, w) mask of valid patches of each image, and what was skipped."""
+) -> tuple[list[Tensor], list[str], list[Skipped]]:
+    """One pass through the backbone; of each image the (h, w) mask of valid patches and a digest; what was skipped."""
     masks: list[Tensor] = []
+    contents: list[str] = []
     skipped: list[Skipped] = []
     for done, sample in enumerate(samples):
         run.cancel.check()
@@ -174,13 +166,14 @@ def _fill(
         except ImageError as error:
             skipped.append(Skipped(sample.name, str(error)))
         else:
-            canvas = torch.from_numpy(apply(image, place_of.placement))[None].to(run.device)
-            cache.append(network.pyramid(canvas))
+            canvas = apply(image, place_of.placement)
+            cache.append(network.pyramid(torch.from_numpy(canvas)[None].to(run.device)))
             masks.append(torch.from_numpy(place_of.valid).to(run.device))
+            contents.append(hashlib.sha256(canvas.tobytes()).hexdigest())
         run.report(Progress(Phase.FEATURES, done + 1, len(samples)))
     if not masks:
         raise DatasetError(f"None of the {len(samples)} training images can be read. The first: {skipped[0].message}")
-    return masks, skipped
+    return masks, contents, skipped
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -274,8 +267,14 @@ def _build_bank(network: CfaModel, features: _Features, run: _Run) -> None:
 
 
 def _optimise(
-    network: CfaModel, features: _Features, generator: torch.Generator, kept: _Kept, run: _Run
+    network: CfaModel,
+    features: _Features,
+    generator: torch.Generator,
+    left: TrainingState | None,
+    keep: Callable[[TrainingState], None],
+    run: _Run,
 ) -> list[StepRecord]:
+    """The epochs that are not done yet; `left` is where an earlier run was cut off, `keep` is told after each epoch."""
     settings, method = run.config.training, run.config.method
     groups: list[dict[str, Any]] = [
         {"params": list(network.descriptor.parameters()), "lr": settings.learning_rate},
@@ -284,10 +283,10 @@ def _optimise(
     optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, amsgrad=True)
     steps = -(-len(features) // settings.batch_size)
     recorder, first = _Recorder(), 0
-    if kept.progressed is not None:
-        restore(kept.progressed, optimiser, generator)
-        recorder.history.extend(kept.progressed.history)
-        first = kept.progressed.epochs
+    if left is not None:
+        restore(left, optimiser, generator)
+        recorder.history.extend(left.history)
+        first = left.epochs
     stride = max(1, min(_STEPS_PER_RECORD, settings.epochs * steps // _RECORDS))  # a short training shows every step
     for epoch in range(first, settings.epochs):
         order = torch.randperm(len(features), generator=generator).tolist()
@@ -299,7 +298,7 @@ def _optimise(
             if (step + 1) % stride == 0 or step + 1 == steps:
                 record = recorder.flush(done)
                 run.report(Progress(Phase.TRAINING, done, settings.epochs, "epochs", record))
-        kept.save(progressed_of(network, optimiser, generator, epoch + 1, recorder.history))
+        keep(state_of(network, optimiser, generator, epoch + 1, recorder.history))
     return recorder.history
 
 
@@ -322,29 +321,6 @@ def _step(network: CfaModel, patches: Tensor, optimiser: torch.optim.Optimizer, 
     ).detach()
     optimiser.step()
     return figures
-
-
-@torch.no_grad()
-def centre_radii(network: CfaModel, features: _Features, run: _Run) -> Tensor:
-    """The radius of each centre's own hypersphere: the mean distance of the good patches nearest to it.
-
-    Few patches say little: each mean is drawn to that of all patches, as by `_PRIOR_PATCHES` more that lie so far.
-
-    Returns:
-        (M,) float32, on the CPU.
-    """
-    generator = torch.Generator().manual_seed(run.config.training.seed)
-    quota = -(-GLOBAL_SAMPLE // len(features))
-    counts, sums = torch.zeros(len(network.bank)), torch.zeros(len(network.bank))
-    for index in range(len(features)):
-        run.cancel.check()
-        patches = features.patches([index])
-        drawn = torch.randperm(len(patches), generator=generator)[:quota].to(patches.device)
-        distances, rows = (found[:, 0].cpu() for found in nearest_centres(patches[drawn], network.bank, 1))
-        counts.index_add_(0, rows, torch.ones_like(distances))
-        sums.index_add_(0, rows, distances.sqrt())
-    mean = sums.sum() / counts.sum()
-    return (sums + _PRIOR_PATCHES * mean) / (counts + _PRIOR_PATCHES)
 
 
 class _Recorder:

@@ -14,13 +14,14 @@ from cfa_gui.jobs import Job, JobRunner
 from cfa_gui.models.engine import Engine
 from cfa_gui.models.keeper import Keeper, Resumed
 from cfa_gui.models.notices import Notices
-from cfa_gui.models.review import Group, Review
+from cfa_gui.models.review import GROUP_OF, Review
 from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Collection, Keeping, Session
-from core.review import Project, Scored
-from core.samples import Label, Sample
+from core.review_records import Project, Scored
+from core.samples import Sample
+from core.trained_model import TrainedModel
 
-_LABELS: dict[int, Label | None] = {Group.UNLABELLED: None, Group.GOOD: Label.GOOD, Group.DEFECT: Label.DEFECT}
+_LABEL_OF = {int(group): label for label, group in GROUP_OF.items()}
 _SETTLE = 500
 """Milliseconds after which a threshold, or the image looked at, counts as chosen."""
 
@@ -61,7 +62,7 @@ class KeepingController(QObject):
         self._restoring = False
         self._told = False
         self._closed = False
-        self._model_key: tuple[object, ...] = ()
+        self._model: tuple[TrainedModel, Path | None] | None = None
         self._forget()
         self._settle = QTimer(self, interval=_SETTLE, singleShot=True)
         self._settle.timeout.connect(self._keep_threshold)
@@ -102,6 +103,7 @@ class KeepingController(QObject):
         if self._closed:
             return
         self._closed = True
+        self._tasks.cancel()  # the opening of a review, the one task that is done here
         for timer in (self._settle, self._look):
             if timer.isActive():
                 timer.stop()
@@ -118,10 +120,9 @@ class KeepingController(QObject):
         session, keeper = self._session, self._keeper
         if keeper is None or session.model is None or not self._writes:
             return
-        key = (id(session.model.network), session.model.created, session.model_path)
-        if key == self._model_key:
+        if self._model is not None and self._model[1] == session.model_path and _alike(self._model[0], session.model):
             return
-        self._model_key, self._kept_threshold = key, None
+        self._model, self._kept_threshold = (session.model, session.model_path), None
         self._settle.start()
         self._submit(partial(keeper.use_model, session.model, session.model_path))
 
@@ -129,6 +130,8 @@ class KeepingController(QObject):
     def _on_review(self) -> None:
         """New images, results that have changed, labels that have changed."""
         session, keeper = self._session, self._keeper
+        if session.keeping is Keeping.READ_ONLY and session.review is not self._review and not self._restoring:
+            self._end_looking()
         if keeper is None or not self._writes:
             return
         review = session.review
@@ -141,6 +144,12 @@ class KeepingController(QObject):
         self._keep_results(keeper)
         self._keep_labels(keeper)
 
+    def _end_looking(self) -> None:
+        """The review that another window has is gone from this one; what comes now is its own."""
+        self._session.set_keeping(Keeping.SAVED)
+        self._model = None
+        self._on_model()
+
     def _take_note_of_images(self) -> None:
         """The store has the images, and the labels that their folders say."""
         review = self._review
@@ -148,11 +157,8 @@ class KeepingController(QObject):
         self._kept_images = len(review)
         self._kept_scores = np.concatenate([self._kept_scores, np.full(fresh, np.nan)])
         self._kept_failed = np.concatenate([self._kept_failed, np.zeros(fresh, np.bool_)])
-        from_folders = [
-            next(group for group, label in _LABELS.items() if label is sample.label)
-            for sample in review.samples[len(review) - fresh :]
-        ]
-        self._kept_groups = np.concatenate([self._kept_groups, np.array(from_folders, np.int8)])
+        given = np.array([GROUP_OF[sample.label] for sample in review.samples[len(review) - fresh :]], np.int8)
+        self._kept_groups = np.concatenate([self._kept_groups, given])
 
     def _keep_results(self, keeper: Keeper) -> None:
         review = self._review
@@ -179,7 +185,7 @@ class KeepingController(QObject):
         self._kept_changes = review.changes
         if changed.size:
             self._kept_groups = review.groups.copy()
-            labels = {review.samples[place].path: _LABELS[int(review.groups[place])] for place in changed}
+            labels = {review.samples[place].path: _LABEL_OF[int(review.groups[place])] for place in changed}
             self._submit(partial(keeper.label, labels, undo=undo))
 
     @Slot()
@@ -231,7 +237,7 @@ class KeepingController(QObject):
         self._tasks.start(
             Task(
                 RunState.OPENING,
-                work=lambda _report, _cancel: keeper.resume(project),
+                work=lambda _report, _cancel: keeper.read(project),
                 done=self._take,
                 cancelled="Opening was cancelled.",
             ),
@@ -245,7 +251,7 @@ class KeepingController(QObject):
             own = self._keeper.is_kept_model(stored.model_path)
             session.set_model(model, None if own else stored.model_path)
             session.set_config(model.config)
-            self._model_key = (id(model.network), model.created, session.model_path)
+            self._model = model, session.model_path
         session.restore_images(stored)
         if model is not None and stored.threshold is not None:
             session.set_threshold(stored.threshold)
@@ -255,6 +261,8 @@ class KeepingController(QObject):
         self._take_note_of_images()
         self._kept_scores, self._kept_failed = session.review.scores.copy(), session.review.failed.copy()
         self._restoring = False
+        if self._keeper is not None and not resumed.taken:
+            self._submit(partial(self._keeper.adopt, resumed))
         session.set_resumable(None)
         self._tell(resumed)
         if model is not None:
@@ -297,6 +305,11 @@ class KeepingController(QObject):
             return
         self._session.set_resumable(project)
         self.resume()
+
+
+def _alike(one: TrainedModel, other: TrainedModel) -> bool:
+    """Whether both are one training's model, whatever their thresholds."""
+    return one.network is other.network and one.calibration is other.calibration
 
 
 def _plain(write: Callable[[], object]) -> Callable[[object, object], object]:

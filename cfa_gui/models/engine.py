@@ -3,6 +3,7 @@
 Importing torch takes seconds. `CoreEngine` imports it inside its methods, and these run on the worker thread only.
 """
 
+import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from core.atomic_file import make_folder
 from core.config import Config
 from core.dataset import Sample
+from core.errors import OutputError
 from core.placement import Placement
 from core.progress import CancelToken, Report
 from core.trained_model import TrainedModel
@@ -123,9 +125,9 @@ class CoreEngine:
         from core.checkpoint import Checkpoint
         from core.training import train
 
-        if self._unfinished is None:
-            return train(good, config, device=device, report=report, cancel=cancel)
-        make_folder(self._unfinished.parent)
+        if self._unfinished is not None:
+            with contextlib.suppress(OutputError):  # it then trains without
+                make_folder(self._unfinished.parent)
         checkpoint = Checkpoint(self._unfinished)
         trained = train(good, config, device=device, checkpoint=checkpoint, report=report, cancel=cancel)
         checkpoint.remove()

@@ -9,7 +9,8 @@ from pathlib import Path
 from cfa_gui.models.engine import Engine
 from core.dataset import Sample, find_samples
 from core.errors import CfaError, DatasetError
-from core.review import Project, ReviewStore, Scored, Stored
+from core.review import ReviewStore
+from core.review_records import Project, Scored, Stored
 from core.samples import Label
 from core.threshold import Threshold
 from core.trained_model import TrainedModel
@@ -72,6 +73,7 @@ class Keeper:
 
     def use_model(self, model: TrainedModel, path: Path | None) -> None:
         """Later scores are by this model; where it is in no file, a copy is kept beside the store."""
+        before, self._identity, self._threshold = self._identity, "", None  # if this fails no score is the old one's
         identity = self._engine.identity(model)
         if path is None:
             path = self._kept_model(identity)
@@ -79,14 +81,20 @@ class Keeper:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._engine.save(model, path)
         self._opened.add_model(identity, path)
-        self._identity, self._threshold = identity, None
-        self._remove_old_models()
+        self._identity = identity
+        if self._project is not None:
+            self._opened.use_model(self._project, identity)
+        if before not in {"", identity, *self._opened.models_in_use()}:
+            with contextlib.suppress(OSError):
+                self._kept_model(before).unlink(missing_ok=True)
 
     def add_images(self, samples: Sequence[Sample]) -> None:
         """Images that come under review; the first ones begin a project."""
         if self._project is None:
             self._project = self._opened.create_project(_name(samples))
             self._opened.claim(self._project)
+            if self._identity:
+                self._opened.use_model(self._project, self._identity)
             self._write_threshold()
         self._opened.add_images(self._project, samples)
 
@@ -112,9 +120,8 @@ class Keeper:
         if self._project is not None:
             self._opened.set_view(self._project, {"current": None if current is None else os.fspath(current)})
 
-    def resume(self, project: Project) -> Resumed:
-        """A project as it was left, with its model; from now on it is the one that is written to."""
-        self.leave()
+    def read(self, project: Project) -> Resumed:
+        """A project as it was left, with its model; it is taken for this program, where no other one has it."""
         mine = self._opened.claim(project.id)
         stored = self._opened.load(project.id)
         model, why = None, ""
@@ -123,10 +130,14 @@ class Keeper:
                 model = self._engine.load(stored.model_path)
             except CfaError as error:
                 why = str(error)
-        if mine:
-            self._project, self._identity = project.id, stored.model_identity
-            self._threshold = stored.threshold
         return Resumed(project, stored, model, why, taken=not mine)
+
+    def adopt(self, resumed: Resumed) -> None:
+        """From now on what is done to the review is written to this project."""
+        if self._project != resumed.project.id:
+            self.leave()
+        self._project, self._identity = resumed.project.id, resumed.stored.model_identity
+        self._threshold = resumed.stored.threshold
 
     def relocate(self, project: Project, folder: Path) -> int:
         """Look below a folder for images of a project that were moved; returns how many were found."""
@@ -142,18 +153,6 @@ class Keeper:
 
     def _kept_model(self, identity: str) -> Path:
         return self._path.absolute().with_name(MODELS) / f"{identity}.cfa"
-
-    def _remove_old_models(self) -> None:
-        """Copies of models that no project uses any more."""
-        wanted = {self._kept_model(self._identity)}
-        for project in self._opened.projects():
-            with contextlib.suppress(CfaError):
-                identity = self._opened.load(project.id).model_identity
-                wanted.add(self._kept_model(identity))
-        for path in self._path.absolute().with_name(MODELS).glob("*.cfa"):
-            if path not in wanted:
-                with contextlib.suppress(OSError):
-                    path.unlink()
 
     @property
     def _opened(self) -> ReviewStore:

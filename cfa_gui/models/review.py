@@ -74,7 +74,7 @@ class _LabelChange:
     before: NDArray[np.int8]
 
 
-_GROUP_OF = {None: Group.UNLABELLED, Label.GOOD: Group.GOOD, Label.DEFECT: Group.DEFECT}
+GROUP_OF = {None: Group.UNLABELLED, Label.GOOD: Group.GOOD, Label.DEFECT: Group.DEFECT}
 
 
 class Review:
@@ -121,7 +121,7 @@ class Review:
         self.samples.extend(fresh)
         self._names.extend(sample.name.casefold() for sample in fresh)
         self.scores = np.concatenate([self.scores, np.full(len(fresh), np.nan)])
-        given = np.array([_GROUP_OF[s.label] for s in fresh], np.int8)
+        given = np.array([GROUP_OF[s.label] for s in fresh], np.int8)
         self.groups = np.concatenate([self.groups, given])
         self._kept = np.concatenate([self._kept, given])
         self.learned = np.concatenate([self.learned, np.array([s.path in self._taught for s in fresh], np.bool_)])

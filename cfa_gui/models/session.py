@@ -16,7 +16,7 @@ from cfa_gui.models.samples import SampleSet
 from core.config import Config, Region, preset
 from core.dataset import Sample
 from core.progress import Progress
-from core.review import Project, Stored
+from core.review_records import Project, Stored
 from core.threshold import Threshold
 from core.trained_model import TrainedModel
 

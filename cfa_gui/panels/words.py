@@ -4,7 +4,7 @@ from datetime import datetime
 
 from cfa_gui.models.pace import Estimate, clock_text
 from core.progress import Phase, Progress
-from core.review import Project
+from core.review_records import Project
 
 PHASES = {
     Phase.READING: "Reading the images",

@@ -7,10 +7,11 @@ from pytestqt.qtbot import QtBot
 
 from cfa_gui.models.review import Group
 from cfa_gui.models.session import Collection, Keeping
+from core.errors import OutputError
 from core.review import ReviewStore
 from core.samples import Label
 from tests.cfa_gui.bench import Bench, working_bench
-from tests.cfa_gui.fake_engine import FakeEngine, manual
+from tests.cfa_gui.fake_engine import FakeEngine, fake_model, manual
 
 
 @pytest.fixture
@@ -131,6 +132,8 @@ def test_that_a_second_window_says_so_and_only_looks(bench: Bench, qtbot: QtBot)
 
 def test_that_a_training_begins_no_new_review_but_its_scores_count(bench: Bench) -> None:
     reviewed(bench)
+    with stored(bench) as store:
+        first = store.load(1)
     bench.engine.calibration = tuple(number / 5 for number in range(1, 31))
     bench.train()
     bench.parts.keeping._settle.timeout.emit()
@@ -138,10 +141,87 @@ def test_that_a_training_begins_no_new_review_but_its_scores_count(bench: Bench)
     with stored(bench) as store:
         (project,) = store.projects()
         kept = store.load(project.id)
+    assert kept.model_identity != first.model_identity
     assert len(kept.scores) == 8
     assert kept.threshold == bench.session.threshold
     assert kept.model_path is not None
     assert [path.name for path in kept.model_path.parent.iterdir()] == [kept.model_path.name]  # the old copy is gone
+
+
+def test_that_a_model_that_cannot_be_kept_lends_its_scores_to_no_other(bench: Bench) -> None:
+    reviewed(bench)
+    with stored(bench) as store:
+        before = store.load(1)
+
+    def full(model: object, path: Path) -> None:
+        raise OutputError(f"{path} cannot be written: No space left on device. Choose another place.")
+
+    bench.engine.save = full  # type: ignore[method-assign]
+    bench.engine.calibration = tuple(number / 5 for number in range(1, 31))
+    bench.train()
+    bench.until(lambda: not bench.parts.keeping._runner.busy)
+    assert bench.session.keeping is Keeping.FAILED
+    assert any("No space left on device" in text for text in bench.texts("error"))
+    with stored(bench) as store:
+        after = store.load(1)
+    assert (after.model_identity, after.scores) == (before.model_identity, before.scores)
+
+
+def test_that_the_latest_model_comes_back_even_before_it_has_scored(bench: Bench) -> None:
+    reviewed(bench)
+    bench.session.review.forget_results()
+    model = fake_model((1.0, 2.0))
+    bench.session.set_model(model, None)
+    saved(bench)
+    with stored(bench) as store:
+        kept = store.load(1)
+    assert kept.model_identity == bench.engine.identity(model)
+    assert kept.scores == {}
+
+
+def test_that_a_second_window_may_begin_a_review_of_its_own(bench: Bench, qtbot: QtBot) -> None:
+    root = reviewed(bench)
+    other = restarted(bench, qtbot)
+    other.parts.keeping.resume()
+    other.until(lambda: other.session.keeping is Keeping.READ_ONLY)
+    other.until_idle()
+    other.session.clear_images()
+    other.parts.inspect.open([root / "test" / "good"])
+    other.until_idle()
+    saved(other)
+    other.session.select((0,), 0)
+    assert other.session.allowed().label
+    other.parts.review.defect()
+    other.parts.shutdown()
+    other.parts.deleteLater()
+    with stored(bench) as store:
+        assert store.load(2).samples[0].label is Label.DEFECT
+        assert len(store.load(2).scores) == 4
+
+
+@pytest.mark.parametrize("ending", ["cancel", "close"])
+def test_that_a_review_whose_opening_was_stopped_is_not_written_to(bench: Bench, qtbot: QtBot, ending: str) -> None:
+    root = reviewed(bench)
+    again = restarted(bench, qtbot)
+    bench.parts.keeping._keeper.leave()  # type: ignore[union-attr]
+    again.parts.keeping.resume()
+    if ending == "close":
+        again.parts.shutdown()
+    else:
+        again.parts.tasks.cancel()
+        again.until_idle()
+        again.parts.deploy.open_model(next(iter(bench.engine.saved)))
+        again.until_idle()
+        again.parts.inspect.open([root / "test" / "good"])
+        again.until_idle()
+        saved(again)
+        again.parts.shutdown()
+    assert again.texts("error") == []
+    again.parts.deleteLater()
+    with stored(bench) as store:
+        assert store.load(1).samples[0].path == bench.session.review.samples[0].path
+        assert len(store.load(1).samples) == 8
+        assert [project.images for project in store.projects()] == ([8] if ending == "close" else [4, 8])
 
 
 def test_that_an_emptied_list_begins_another_review(bench: Bench) -> None:

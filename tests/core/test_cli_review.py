@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from core.review import COLUMNS, LOG_COLUMNS, ReviewStore, Scored
+from core.review import ReviewStore
+from core.review_records import COLUMNS, LOG_COLUMNS, Scored
 from core.samples import Label, Sample
 from core.threshold import Manual, Threshold
 from tests.core.cli_runs import Command

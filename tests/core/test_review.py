@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import StoreError
-from core.review import BY_FOLDER, ReviewStore, Scored
+from core.review import BY_FOLDER, ReviewStore
+from core.review_records import Scored
 from core.review_schema import SCHEMA_VERSION
 from core.samples import Label, Sample
 from core.threshold import Manual, Threshold
@@ -203,6 +204,29 @@ def test_that_a_project_is_claimed_by_one_program_until_it_lets_go(store: Review
     finally:
         other.kill()
         other.communicate()
+
+
+def test_that_two_programs_may_make_the_store_at_once(tmp_path: Path) -> None:
+    failed: list[Exception] = []
+
+    def make(path: Path, ready: threading.Barrier) -> None:
+        ready.wait()
+        try:
+            ReviewStore(path).close()
+        except StoreError as error:
+            failed.append(error)
+
+    for number in range(10):
+        ready = threading.Barrier(4)
+        path = tmp_path / f"{number}.sqlite"
+        threads = [threading.Thread(target=make, args=(path, ready)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with ReviewStore(path, read_only=True) as store:
+            assert store.check() == []
+    assert failed == []
 
 
 def test_that_two_programs_write_at_once_and_lose_nothing(
