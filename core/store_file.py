@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from filelock import FileLock
+
 from core.errors import StoreError
 from core.review_schema import SCHEMA_VERSION, migrate, version_of
 
@@ -58,11 +60,11 @@ class StoreFile:
         with self._transaction("DEFERRED"):  # one moment, though another program may just be making the tables
             version = version_of(self._connection)
         self._require_known(version, read_only=read_only)
-        if read_only:
-            return
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        if version < SCHEMA_VERSION:
+        if not read_only:
+            with FileLock(f"{self._path}.lock", timeout=_BUSY_SECONDS):  # SQLite does not wait for a change to WAL
+                self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+        if not read_only and version < SCHEMA_VERSION:
             with self._transaction("IMMEDIATE"):  # the other one may have been quicker
                 migrate(self._connection, version_of(self._connection))
 
