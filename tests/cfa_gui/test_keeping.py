@@ -11,7 +11,7 @@ from core.errors import OutputError
 from core.review import ReviewStore
 from core.samples import Label
 from tests.cfa_gui.bench import Bench, working_bench
-from tests.cfa_gui.fake_engine import FakeEngine, fake_model, manual
+from tests.cfa_gui.fake_engine import FakeEngine, fake_model, manual, write_picture
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_that_a_training_begins_no_new_review_but_its_scores_count(bench: Bench)
 
 
 def test_that_a_model_that_cannot_be_kept_lends_its_scores_to_no_other(bench: Bench) -> None:
-    reviewed(bench)
+    root = reviewed(bench)
     with stored(bench) as store:
         before = store.load(1)
 
@@ -157,6 +157,7 @@ def test_that_a_model_that_cannot_be_kept_lends_its_scores_to_no_other(bench: Be
         raise OutputError(f"{path} cannot be written: No space left on device. Choose another place.")
 
     bench.engine.save = full  # type: ignore[method-assign]
+    write_picture(root / "test" / "good" / "000.png", 99)  # scores otherwise from now on
     bench.engine.calibration = tuple(number / 5 for number in range(1, 31))
     bench.train()
     bench.until(lambda: not bench.parts.keeping._runner.busy)
