@@ -23,7 +23,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from core.cli_output import ProgressBars
+from core.cli.output import ProgressBars
 from core.config import PRESETS, Bank, Config, DescriptorStart, FeatureScale, Resizing, Score, preset
 from core.dataset import open_dataset
 from core.evaluation import evaluate

@@ -35,7 +35,7 @@ from core import model_file, training
 from core.atomic_file import TEMPORARY_PREFIX
 from core.backbone import build_backbone
 from core.checkpoint import Checkpoint
-from core.cli import app
+from core.cli.main import app
 from core.dataset import find_samples
 from core.errors import CfaError
 from core.inspection import Inspector
@@ -295,7 +295,7 @@ def measure_determinism(**_: Any) -> Found:
         write_parts(folder / "parts", [(32, 32)] * 12)
         for number in range(2):
             target = folder / f"{number}.cfa"
-            command = [sys.executable, "-c", "from core.cli import main; main()", "train", str(folder / "parts")]
+            command = [sys.executable, "-m", "core.cli", "train", str(folder / "parts")]
             options = ["--out", str(target), "--image-size", "64", "--device", "cpu"]
             subprocess.run([*command, *options], check=True, capture_output=True, cwd=ROOT)
             trained = model_file.load_model(target)

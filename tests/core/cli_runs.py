@@ -85,7 +85,7 @@ class Command:
         self._capsys = capsys
 
     def __call__(self, *arguments: object) -> Result:
-        from core.cli import app
+        from core.cli.main import app
 
         self._capsys.readouterr()
         with pytest.raises(SystemExit) as end:

@@ -126,7 +126,7 @@ def test_that_resume_after_a_kill_gives_the_file_that_an_undisturbed_training_gi
 
     root = write_dataset(tmp_path / "parts", good=8)
     options = ["train", str(root), *TRAIN_OPTIONS, "--epochs", "200"]
-    program = [sys.executable, "-c", "from core.cli import main; main()", *options, "--out", str(tmp_path / "a.cfa")]
+    program = [sys.executable, "-m", "core.cli", *options, "--out", str(tmp_path / "a.cfa")]
     unfinished = tmp_path / "a.cfa.unfinished"
     with subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
         deadline = time.monotonic() + 90

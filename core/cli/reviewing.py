@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from core import cli_output as out
 from core.atomic_file import write_bytes
+from core.cli import output as out
 from core.errors import ConfigError, StoreError
 from core.result_files import csv_table, parquet_table
 from core.review import ReviewStore, default_store

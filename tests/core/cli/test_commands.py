@@ -11,7 +11,8 @@ from typing import NoReturn
 import pytest
 import torch
 
-from core import cli_output, cli_work
+from core.cli import output as cli_output
+from core.cli import work as cli_work
 from core.config import PRESETS
 from core.model_file import load_model, save_model
 from core.progress import CancelToken

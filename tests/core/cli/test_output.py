@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from core import cli_output as out
+from core.cli import output as out
 from core.errors import CancelledByUser, ConfigError, ModelFileError
 from core.progress import Phase, Progress, StepRecord
 

@@ -1,33 +1,20 @@
-"""The `cfa` command: train, inspect, evaluate, set the threshold, look at a model, make sample parts.
+"""Commands of the desk: train, inspect, evaluate, set the threshold, look at a model, make sample parts.
 
-Exit status: 0 fine, 1 failed or cancelled, 2 wrong use. Results go to standard output, progress and messages to
-standard error; with --json standard output is one JSON object.
+How each is typed; what it does stands in `work` and `inspecting`, which import torch and are imported last.
 """
 
-import math
-import re
-import sys
-import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from core import cli_output as out
+from core.cli import output as out
+from core.cli.options import Device, Json, ModelPath, require_finite
 from core.config import Bank, preset
 from core.errors import ConfigError
-from core.version import VERSION
 
-app = typer.Typer(
-    name="cfa",
-    help="Visual inspection from good parts only (CFA).",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = typer.Typer()
 
 
 class Preset(StrEnum):
@@ -37,24 +24,6 @@ class Preset(StrEnum):
     STANDARD = "standard"
     THOROUGH = "thorough"
     PAPER = "paper"
-
-
-def _device(name: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
-        raise typer.BadParameter(f"{name!r} is none of auto, cpu, cuda and cuda:N.")
-    return name
-
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
-Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.", callback=_device)]
-ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file (part.cfa).")]
-
-
-@app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
-    if version:
-        out.line(f"cfa {VERSION}")
-        raise typer.Exit
 
 
 @app.command(short_help="Train a model on good images.")
@@ -121,10 +90,10 @@ def train(
             holdout=holdout,
             seed=seed,
         )
-        from core import cli_work
+        from core.cli import work
 
-        run = cli_work.Run(weights=weights, device=device, resume=resume, cancel=cancel)
-        cli_work.train(good, output, test, config, run, as_json=as_json)
+        run = work.Run(weights=weights, device=device, resume=resume, cancel=cancel)
+        work.train(good, output, test, config, run, as_json=as_json)
 
 
 @app.command(short_help="Give images a score and a verdict.")
@@ -154,11 +123,11 @@ def inspect(
     test images are inspected.
     """
     with out.outcome(as_json=as_json) as cancel:
-        _require_finite("--threshold", threshold)
-        from core import cli_inspect
+        require_finite("--threshold", threshold)
+        from core.cli import inspecting
 
-        targets = cli_inspect.Targets(csv=csv, maps=maps, overlays=overlays)
-        cli_inspect.inspect(model, paths, targets, threshold=threshold, device=device, as_json=as_json, cancel=cancel)
+        targets = inspecting.Targets(csv=csv, maps=maps, overlays=overlays)
+        inspecting.inspect(model, paths, targets, threshold=threshold, device=device, as_json=as_json, cancel=cancel)
 
 
 @app.command(short_help="Measure a model on labelled images.")
@@ -176,9 +145,9 @@ def evaluate(
 ) -> None:
     """Measure a model on labelled images. The model stays as it is."""
     with out.outcome(as_json=as_json) as cancel:
-        from core import cli_work
+        from core.cli import work
 
-        cli_work.evaluate(model, dataset, device=device, as_json=as_json, cancel=cancel)
+        work.evaluate(model, dataset, device=device, as_json=as_json, cancel=cancel)
 
 
 @app.command(short_help="Set a model's threshold.")
@@ -207,10 +176,10 @@ def threshold(
             raise ConfigError("Name exactly one of --false-alarms, --f1 and --value.")
         if false_alarms is not None and not 0 < false_alarms < 1:
             raise ConfigError(f"--false-alarms is {false_alarms}; it is a share above 0 and below 1 (0.01 is 1 %).")
-        _require_finite("--value", value)
-        from core import cli_work
+        require_finite("--value", value)
+        from core.cli import work
 
-        cli_work.set_threshold(
+        work.set_threshold(
             model, false_alarms=false_alarms, f1=f1, value=value, device=device, as_json=as_json, cancel=cancel
         )
 
@@ -219,9 +188,9 @@ def threshold(
 def info(model: ModelPath, *, as_json: Json = False) -> None:
     """Say what a model file holds: settings, training, calibration, threshold."""
     with out.outcome(as_json=as_json) as cancel:
-        from core import cli_work
+        from core.cli import work
 
-        cli_work.info(model, as_json=as_json, cancel=cancel)
+        work.info(model, as_json=as_json, cancel=cancel)
 
 
 @app.command(short_help="Draw sample parts to try the program with.")
@@ -233,9 +202,9 @@ def samples(
 ) -> None:
     """Draw sample parts to try the program with, good and defective, in MVTec AD layout."""
     with out.outcome(as_json=as_json) as cancel:
-        from core import cli_work
+        from core.cli import work
 
-        cli_work.make_samples(folder, seed, as_json=as_json, cancel=cancel)
+        work.make_samples(folder, seed, as_json=as_json, cancel=cancel)
 
 
 @app.command(short_help="Draw sample parts, train on the good ones, print what is flagged.")
@@ -248,68 +217,6 @@ def demo(
 ) -> None:
     """The main job in one go: draw sample parts, train on the good ones, inspect the others, print what is flagged."""
     with out.outcome(as_json=False) as cancel:
-        from core import cli_work
+        from core.cli import work
 
-        cli_work.demo(folder, device=device, cancel=cancel)
-
-
-review = typer.Typer(
-    name="review", help="List, export and check what was reviewed in the window.", no_args_is_help=True
-)
-app.add_typer(review)
-Store = Annotated[Path | None, typer.Option(metavar="FILE", help="The review store; the window's own where left out.")]
-ProjectId = Annotated[int, typer.Argument(metavar="REVIEW", help="Its number; `cfa review list` shows them.")]
-
-
-@review.command("list", short_help="The reviews in the store.")
-def review_list(*, store: Store = None, as_json: Json = False) -> None:
-    """The reviews in the store, the latest first."""
-    with out.outcome(as_json=as_json):
-        from core import cli_review
-
-        cli_review.list_projects(store, as_json=as_json)
-
-
-@review.command("export", short_help="Write a review as CSV or Parquet.")
-def review_export(
-    project: ProjectId,
-    output: Annotated[Path, typer.Argument(metavar="FILE", help="Ends in .csv or .parquet.")],
-    *,
-    store: Store = None,
-    log: Annotated[
-        bool, typer.Option("--log", help="Who said what and when, instead of one row for each image.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Write a review: for each image its score, verdict and label, and by which model, threshold and person."""
-    with out.outcome(as_json=as_json):
-        from core import cli_review
-
-        cli_review.export(project, output, store, log=log, as_json=as_json)
-
-
-@review.command("check", short_help="See whether a store is sound.")
-def review_check(*, store: Store = None, as_json: Json = False) -> None:
-    """See whether a store is sound, and which images are no longer where they were."""
-    with out.outcome(as_json=as_json):
-        from core import cli_review
-
-        cli_review.check(store, as_json=as_json)
-
-
-def _require_finite(option: str, value: float | None) -> None:
-    if value is not None and not math.isfinite(value):
-        raise ConfigError(f"{option} is {value}; it must be a finite number.")
-
-
-def main() -> None:
-    """Entry point of the `cfa` command."""
-    out.heed_interrupts()
-    out.prepare_streams()
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # of libraries, to their developers
-    app(prog_name="cfa")
-
-
-if __name__ == "__main__":
-    main()
+        work.demo(folder, device=device, cancel=cancel)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import cli_inspect, result_files
+from core import result_files
+from core.cli import inspecting
 from core.dataset import find_samples
 from core.images import read_image
 from core.inspection import Failure, Inspection, Inspector
@@ -372,7 +373,7 @@ def test_that_a_failure_with_an_odd_message_stays_on_one_line(
             yield Failure(replace(sample, name="a\nb"), "two\nlines\x07")
 
     monkeypatch.setattr(Inspector, "inspect_many", fail)
-    monkeypatch.setattr(cli_inspect, "file_stems", lambda names: dict.fromkeys([*names, "a\nb"], "x"))
+    monkeypatch.setattr(inspecting, "file_stems", lambda names: dict.fromkeys([*names, "a\nb"], "x"))
     done = cfa("inspect", model, shots / "good 0.png")
     assert done.out.splitlines()[0].endswith("a\\nb: two\\nlines\\x07")
 

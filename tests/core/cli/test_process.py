@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from core import cli_output
+from core.cli import output as cli_output
 from core.progress import CancelToken
 from tests.core.cli_runs import files, model_in, picture, write, write_dataset
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and terminals")
 CFA = [sys.executable, "-m", "core.cli"]
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @contextmanager

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core import cli_output as out
 from core.atomic_file import make_folder, require_writable
 from core.checkpoint import Checkpoint, Resume
-from core.cli_inspect import Targets, inspect
-from core.cli_words import model_json, print_evaluation, print_model
+from core.cli import output as out
+from core.cli.inspecting import Targets, inspect
+from core.cli.words import model_json, print_evaluation, print_model
 from core.config import Config, preset
 from core.dataset import Label, Sample, find_samples, open_dataset, require_disjoint
 from core.errors import CancelledByUser, DatasetError, OutputError

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import cli_output as out
 from core.backbone import BACKBONES, EMBEDDED
+from core.cli import output as out
 from core.config import Config
 from core.config_words import in_words, origin
 from core.evaluation import Evaluation

@@ -7,9 +7,9 @@ from typing import Any
 
 from PIL import Image
 
-from core import cli_output as out
 from core.atomic_file import require_writable, require_writable_folder, write_bytes
-from core.cli_words import MOST_LISTED
+from core.cli import output as out
+from core.cli.words import MOST_LISTED
 from core.dataset import Sample, find_samples
 from core.errors import ImageError, ThresholdError
 from core.images import read_image
