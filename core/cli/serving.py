@@ -69,4 +69,4 @@ def serve(
     out.line(f"Listening at {address_of(listener)}")
     cancel.check()
     service = Service(Shelf(paths, device), bounds.limits(), token)
-    run(service, listener, lambda: out.line(f"Ready: {', '.join(paths)}"))
+    run(service, listener, lambda: out.line(f"Ready: {', '.join(paths)}"), cancel)

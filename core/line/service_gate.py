@@ -77,7 +77,8 @@ class Gate:
             return (
                 "Without a token the service answers to localhost only. Start it with one to reach it by other names."
             )
-        if headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site"):
+        followed_a_link = scope["method"] == "GET" and headers.get(b"sec-fetch-mode") == b"navigate"
+        if headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site") and not followed_a_link:
             return "Without a token the service takes no requests from pages of other sites."
         return None
 
@@ -88,7 +89,7 @@ class Gate:
         path = shown(scope["path"])[:_LONGEST_PATH]
         outcome = scope.get(OUTCOME, "")
         _LOG.info(
-            "%s %s %s %d %d bytes %.1f ms %s",
+            "%s %s %s %d, %d bytes, %.1f ms. %s",
             client,
             shown(scope["method"])[:20],
             path,

@@ -70,7 +70,7 @@ INSPECT: dict[str, Any] = {
     "openapi_extra": {
         "requestBody": {
             "required": True,
-            "description": "A picture (PNG, JPEG, TIFF, BMP, WebP, GIF, PGM/PPM) as the body, or as the one file of a form. "
+            "description": "A picture (PNG, JPEG, TIFF, BMP, WebP, GIF, PGM/PPM) as the body, or the file of a form. "
             "What it is, its content decides, not its content type.",
             "content": {
                 "application/octet-stream": {"schema": _BINARY},

@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -19,6 +20,7 @@ from core.errors import CfaError, ServiceError
 from core.line.service import Service, make_app
 from core.line.service_limits import Limits
 from core.line.service_problems import MEDIA_TYPE, problem_json
+from core.progress import CancelToken
 
 _LOG = logging.getLogger("cfa.service")
 _BACKLOG = 128
@@ -62,7 +64,7 @@ class _Guarded(H11Protocol):
             self._look()
 
     def _look(self) -> None:
-        """Once a second: end what has been in one state for too long, also where the client does not take its answer."""
+        """Once a second: end what has been in one state for too long, be it a client that takes no answer."""
         busy = self.cycle is not None and not self.cycle.response_complete
         now = self.loop.time()
         if self._state != (self.cycle, busy):
@@ -77,7 +79,7 @@ class _Guarded(H11Protocol):
             self._next_look.cancel()
         super().connection_lost(exc)
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's
         """In place of uvicorn's plain text."""
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.abort()
@@ -94,19 +96,26 @@ class _Guarded(H11Protocol):
 
 
 class _Server(uvicorn.Server):
+    cancel = CancelToken()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
         """Ours are set elsewhere; uvicorn would raise them again at the end."""
         yield
 
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: whether to stop."""
+        return await super().on_tick(counter) or self.cancel.cancelled
 
-def run(service: Service, listener: socket.socket, on_ready: Callable[[], None]) -> None:
-    """Serve until a signal stops it: SIGTERM or Ctrl-C; SIGHUP reads every model again.
+
+def run(service: Service, listener: socket.socket, on_ready: Callable[[], None], cancel: CancelToken) -> None:
+    """Serve until stopped: by the token, or on the main thread by SIGTERM or Ctrl-C. SIGHUP reads every model again.
 
     Args:
         service: With no model loaded yet.
         listener: From `open_socket`; closed at the end.
         on_ready: Called once, when every model is loaded.
+        cancel: Stops it after the requests at work.
 
     Raises:
         CfaError: A model cannot be loaded.
@@ -126,8 +135,10 @@ def run(service: Service, listener: socket.socket, on_ready: Callable[[], None])
         timeout_graceful_shutdown=round(service.limits.stop_seconds),
         h11_max_incomplete_event_size=_LONGEST_HEAD,
     )
+    server = _Server(config)
+    server.cancel = cancel
     with listener:
-        asyncio.run(_serve(_Server(config), service, listener, on_ready))
+        asyncio.run(_serve(server, service, listener, on_ready))
 
 
 async def _serve(server: _Server, service: Service, listener: socket.socket, on_ready: Callable[[], None]) -> None:
@@ -172,6 +183,9 @@ async def _reload_all(service: Service) -> None:
 @contextlib.contextmanager
 def _signals(server: _Server, reload: Callable[[], object]) -> Iterator[None]:
     """Stop at the first signal after the requests at work, at a second one at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def stop(number: int, frame: FrameType | None) -> None:
         server.force_exit = server.should_exit
