@@ -1,9 +1,8 @@
 """Inspection over HTTP: the addresses, what they take and what they answer."""
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -178,19 +177,12 @@ class _Bearer(HTTPBearer):
 
 def make_app(service: Service) -> Gate:
     """The ASGI application."""
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        service.queue.close()
-
     app = FastAPI(
         title="CFA inspection",
         version=VERSION,
         description=ABOUT,
         docs_url=None,  # its pages take their scripts from the internet
         redoc_url=None,
-        lifespan=lifespan,
         openapi_url=None,
     )
     answer_problems(app)

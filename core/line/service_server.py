@@ -125,7 +125,7 @@ def run(service: Service, listener: socket.socket, on_ready: Callable[[], None],
         make_app(service),
         http=protocol,
         ws="none",
-        lifespan="on",
+        lifespan="off",
         loop="asyncio",
         log_config=None,
         access_log=False,
@@ -153,6 +153,7 @@ async def _serve(server: _Server, service: Service, listener: socket.socket, on_
     with _signals(server, lambda: loop.call_soon_threadsafe(reload)):
         loading = asyncio.ensure_future(_load_all(server, service, on_ready))
         await server.serve([listener])
+        service.queue.close()
         loading.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await loading
