@@ -184,6 +184,7 @@ def make_app(service: Service) -> Gate:
         docs_url=None,  # its pages take their scripts from the internet
         redoc_url=None,
         openapi_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     answer_problems(app)
     app.include_router(_open_routes(service))

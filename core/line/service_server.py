@@ -99,7 +99,7 @@ class _Server(uvicorn.Server):
     cancel = CancelToken()
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         """Ours are set elsewhere; uvicorn would raise them again at the end."""
         yield
 
