@@ -1,7 +1,7 @@
 """The image in a request: read within limits, plain or as a form."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 
 from fastapi import Request
@@ -116,5 +116,5 @@ async def _file_in_form(headers: Headers, body: bytes) -> bytes:
         await form.close()
 
 
-async def _once(body: bytes) -> AsyncIterator[bytes]:
+async def _once(body: bytes) -> AsyncGenerator[bytes, None]:
     yield body

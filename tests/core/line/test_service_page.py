@@ -68,9 +68,8 @@ def shown(browser: WebDriver, name: str) -> str:
 
 def complaints(browser: WebDriver) -> list[str]:
     """What the browser's console holds but for the answers that were to be refused."""
-    return [
-        entry["message"] for entry in browser.get_log("browser") if "Failed to load resource" not in entry["message"]
-    ]  # type: ignore[no-untyped-call]
+    messages = [entry["message"] for entry in browser.get_log("browser")]  # type: ignore[no-untyped-call]
+    return [message for message in messages if "Failed to load resource" not in message]
 
 
 def test_that_an_image_is_inspected_and_its_verdict_heat_map_and_errors_are_shown(
@@ -115,6 +114,5 @@ def test_that_the_page_asks_for_the_token_and_goes_on_with_it(browser: WebDriver
         assert shown(browser, "sentence") == shown(browser, "entry") == ""
         browser.find_element("id", "file").send_keys(str(tmp_path / "defect.png"))
         wait(browser, "document.getElementById('word').textContent === 'Defect'")
-        assert TOKEN not in json.dumps(
-            browser.execute_script("return [location.href, document.cookie, {...localStorage}]")
-        )  # type: ignore[no-untyped-call]
+        kept = browser.execute_script("return [location.href, document.cookie, {...localStorage}]")  # type: ignore[no-untyped-call]
+        assert TOKEN not in json.dumps(kept)
