@@ -19,6 +19,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -354,7 +355,7 @@ def main() -> None:
         print(json.dumps(found["batching"]), flush=True)
     for name, work in (("load", load), ("abuse", load_with_abuse)):
         if name in options.only:
-            with served(options.model, Path("service-benchmark.log")) as address:
+            with served(options.model, Path(tempfile.gettempdir()) / "service-benchmark.log") as address:
                 found[name] = asyncio.run(work(address, files, scores, options.seconds, options.clients))
             print(json.dumps({name: found[name]}), flush=True)
     if options.out is not None:
