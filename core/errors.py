@@ -40,6 +40,10 @@ class StoreError(CfaError):
     """The review store cannot be read or written."""
 
 
+class ServiceError(CfaError):
+    """The service cannot be started."""
+
+
 class ThresholdError(CfaError):
     """The threshold asked for cannot be had from the images at hand."""
 

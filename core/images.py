@@ -82,6 +82,13 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
         return _to_rgb(decode(io.BytesIO(data), shown(name)), shown(name))
 
 
+def image_size(data: bytes, name: str) -> tuple[int, int]:
+    """As `read_size`, from the bytes of a file; `name` is what errors call it."""
+    with _reported(shown(name)):
+        _require_content(len(data), shown(name))
+        return decode_size(io.BytesIO(data), shown(name))
+
+
 def read_mask(path: Path) -> NDArray[np.bool_]:
     """A ground-truth mask: (H, W) bool, True where the picture is neither black nor transparent.
 
