@@ -32,7 +32,7 @@ class LiveState(StrEnum):
 _AT_REST = frozenset({LiveState.OFF, LiveState.ENDED, LiveState.FAILED})
 _ENDINGS = _AT_REST | {LiveState.STOPPING}
 _NEXT: dict[LiveState, frozenset[LiveState]] = {
-    LiveState.OFF: frozenset({LiveState.STARTING}),
+    LiveState.OFF: frozenset({LiveState.STARTING, LiveState.ENDED, LiveState.FAILED}),  # why is told a moment later
     LiveState.ENDED: frozenset({LiveState.STARTING, LiveState.OFF}),
     LiveState.FAILED: frozenset({LiveState.STARTING, LiveState.OFF}),
     LiveState.STARTING: _ENDINGS | {LiveState.RUNNING, LiveState.LOST},

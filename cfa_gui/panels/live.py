@@ -28,6 +28,8 @@ from core.line.flagged import MOST, FlaggedPicture
 _SIDE = 300
 _WALL_SIDE = 0.4
 """Share of the width that lamp and figures take on the full screen."""
+_WALL_TITLE, _WALL_SENTENCE = 0.035, 0.022
+"""Sizes of type there, in shares of the height."""
 
 
 class LivePanel(parts.Panel):
@@ -62,6 +64,7 @@ class LivePanel(parts.Panel):
         self.canvas = LiveCanvas()
         self.bar = CanvasBar(self.canvas)
         self.bar.set_truth_available(False)
+        self.canvas.set_colour_bar(wanted=False)
         self.side = LiveSide(live, session, settings)
         self.strip = FlaggedStrip(MOST)
         self._mark = IconLabel(theme.icon("alert-outline", "uncertain"), 20)
@@ -190,6 +193,8 @@ class LivePanel(parts.Panel):
 
     def _size_side(self) -> None:
         self.side.set_wall(on=self._wall, height=self.height())
+        for label, share in ((self._title, _WALL_TITLE), (self._sentence, _WALL_SENTENCE)):
+            label.setStyleSheet(f"font-size: {round(self.height() * share)}px" if self._wall else "")
         self.side.setFixedWidth(max(_SIDE, round(self.width() * _WALL_SIDE)) if self._wall else _SIDE)
 
     # What is shown
@@ -218,7 +223,7 @@ class LivePanel(parts.Panel):
             self.canvas.set_colour_bar(found is not None and self._session.threshold is not None)
             if found is not None:
                 self.canvas.set_heat(found.anomaly_map, map_rectangle(found.placement))
-        self._tell()
+        self.refresh()
 
     @Slot()
     def _on_threshold(self) -> None:
@@ -236,16 +241,15 @@ class LivePanel(parts.Panel):
         """Everything but the picture."""
         live = self._live
         words = empty_words(live, kind=self.source.kind, has_model=self._session.model is not None)
-        if live.shown is not None and live.shown.message:
-            words = "This picture could not be inspected", live.shown.message
+        if self._unreadable():
+            words = "This picture could not be inspected", self._unreadable()
         self.canvas.set_empty_text(*words)
         self._again.setVisible(live.state in (LiveState.LOST, LiveState.FAILED))
         self._tell()
 
     def _tell(self) -> None:
         mark, title, sentence = headline(self._live, has_model=self._session.model is not None)
-        if self._live.shown is not None and self._live.shown.message and not self._live.frozen:
-            sentence = self._live.shown.message
+        sentence = self._unreadable() or sentence
         self._mark.setVisible(bool(mark))
         if mark:
             self._mark.set_icon(theme.icon("alert-outline" if mark == "defect" else "pause", mark))
@@ -253,6 +257,11 @@ class LivePanel(parts.Panel):
             self._title.setText(title)
         if sentence != self._sentence.text():
             self._sentence.setText(sentence)
+
+    def _unreadable(self) -> str:
+        """Why the latest picture could not be inspected; empty where it could, or where there is worse to tell."""
+        live = self._live
+        return live.shown.message if live.shown is not None and live.state is LiveState.RUNNING else ""
 
     @Slot()
     def _on_painted(self) -> None:

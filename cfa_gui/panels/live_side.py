@@ -19,16 +19,17 @@ _STATS = (
     ("unreadable", "Unreadable", "Pictures that could not be read or inspected since the start."),
     ("rate", "Flagged rate", "Share of the judged pictures that were flagged."),
     ("skipped", "Skipped", "Pictures not inspected, because a newer one was there already: the newest wins."),
+    ("pictures", "Pictures", "Pictures that the source gave since the start."),
     ("received", "Source", "Pictures per second that the source gives, over the last 3 seconds."),
     ("inspected", "Inspected", "Pictures per second that are inspected, over the last 3 seconds."),
     ("shown", "Shown", "Pictures per second on the screen, over the last 3 seconds."),
     ("median", "Latency", "From the source giving a picture until it is on screen with its verdict: median of 200."),
-    ("worst", "Worst latency", "The longest of the last 200 pictures."),
+    ("worst", "Worst", "The longest of the last 200 pictures."),
 )  # fmt: skip
 _COLUMNS = 2
 _ON_THE_WALL = ("good", "flagged", "uncertain", "unreadable", "rate", "median")
 """What is read from afar."""
-_WALL_CAPTION, _WALL_NUMBER = 0.016, 0.042
+_WALL_CAPTION, _WALL_NUMBER = 0.02, 0.055
 """Sizes of type there, in shares of the window's height."""
 
 
@@ -169,6 +170,7 @@ def _texts(figures: Figures) -> dict[str, str]:
         "unreadable": f"{counts.unreadable:,}",
         "rate": "–" if share is None else f"{share:.1%}",
         "skipped": f"{counts.skipped:,}",
+        "pictures": f"{counts.received:,}",
         "received": f"{figures.received:.1f} /s",
         "inspected": f"{figures.inspected:.1f} /s",
         "shown": f"{figures.shown:.1f} /s",

@@ -76,6 +76,7 @@ class StatusPanel(QStatusBar):
         working = session.state is not RunState.IDLE
         self._bar.setVisible(working and session.state is not RunState.LIVE)  # it has no end to move towards
         self._cancel.setVisible(working)
+        self._cancel.setText("Stop" if session.state is RunState.LIVE else "Cancel")
         self._cancel.setEnabled(session.allowed().cancel)
         if not working:
             self._bar.reset()

@@ -8,6 +8,8 @@ from cfa_gui import theme
 
 _LIT = ("good", "uncertain", "defect")
 _RADIUS = 10.0
+_SHORT = 3
+"""A word of so many letters stands beside the sign; a longer one has more room below it."""
 _STOP = ((-3.1, -7.5), (3.1, -7.5), (7.5, -3.1), (7.5, 3.1), (3.1, 7.5), (-3.1, 7.5), (-7.5, 3.1), (-7.5, -3.1))
 _WARNING = ((0.0, -8.0), (8.4, 6.6), (-8.4, 6.6))
 
@@ -76,8 +78,8 @@ class Lamp(QWidget):
 
     def _paint_shape(self, painter: QPainter, upper: QRectF, ink: QColor) -> QRectF:
         """The sign in its own outline (disc, stop sign, triangle); returns the room left for the word."""
-        tall = upper.height() > 0.8 * upper.width()
-        side = min(upper.height() * (0.52 if tall else 1.0), upper.width() * (0.9 if tall else 0.36))
+        tall = len(self._word) > _SHORT or upper.height() > 0.8 * upper.width()
+        side = min(upper.height() * (0.56 if tall else 1.0), upper.width() * (0.9 if tall else 0.36))
         if tall:
             middle = QPointF(upper.center().x(), upper.top() + side / 2)
             rest = upper.adjusted(0, side, 0, 0)
@@ -121,5 +123,5 @@ def fitted(font: QFont, text: str, width: float, height: float, *, bold: bool = 
     made = theme.figures(font, max(9, int(height)), bold=bold)
     needed = QFontMetricsF(made).horizontalAdvance(text)
     if needed > width > 0:
-        made.setPixelSize(max(9, int(height * width / needed)))
+        made.setPixelSize(max(9, int(0.96 * height * width / needed)))
     return made

@@ -72,7 +72,7 @@ class ScoreGauge(QWidget):
         painter.setPen(theme.colour("muted"))
         painter.setFont(theme.figures(self.font(), int(caption)))
         painter.drawText(QRectF(column.left(), 0, column.width(), caption * 1.3), Qt.AlignmentFlag.AlignLeft, name)
-        place = QRectF(column.left(), figures.top(), column.width() - 8, figures.height())
+        place = QRectF(column.left(), figures.top(), column.width() * 0.88, figures.height())
         painter.setPen(theme.colour(ink))
         painter.setFont(fitted(self.font(), value, place.width(), place.height() * 0.86, bold=True))
         painter.drawText(place, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, value)
