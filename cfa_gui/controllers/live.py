@@ -143,7 +143,7 @@ class LiveController(QObject):
     def start(self, choice: SourceChoice) -> None:
         """Look at a source."""
         session, model = self._session, self._session.model
-        if not session.allowed().live or self.model.running or self._capture.busy:
+        if not session.allowed().live or self.model.running:
             return
         line = LiveLine(session.threshold if model else None, FlaggedKeeper(separate=not flows(choice)))
         engine, device, opener = self._engine, self._settings.preferences.device, self._opener
@@ -160,6 +160,7 @@ class LiveController(QObject):
         self._line = line
         self._remember(choice)
         self.model.begin(choice, time.monotonic())
+        # where that thread still looks for cameras, or closes the source before, this waits for it
         self._capture.submit(capture).failed.connect(self._tasks.tell)
         self._tasks.start(
             Task(RunState.LIVE, inspect, self._on_ended, failed=self._on_failed, ended=self._settle, cancelled="")
