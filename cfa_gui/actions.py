@@ -205,6 +205,14 @@ ENTRIES: tuple[Entry, ...] = (
         "add_good",
     ),
     Entry(
+        "live",
+        "Deploy",
+        "Live…",
+        "Look at a camera, a watched folder or a video, with a verdict on each picture.",
+        ("Ctrl+Shift+L",),
+        "video-outline",
+    ),
+    Entry(
         "best_f1",
         "Deploy",
         "Threshold at best F1",
@@ -212,6 +220,7 @@ ENTRIES: tuple[Entry, ...] = (
         ("Ctrl+B",),
         "",
         "threshold",
+        begins_group=True,
     ),
     Entry("reset", "Deploy", "Reset the threshold", "Back to the one that the model came with.", (), "", "threshold"),
     Entry(
@@ -298,6 +307,14 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("about", "Help", "About", "Versions and devices.", (), "information-outline", begins_group=True),
 )
 HIDDEN = frozenset({"undo_everywhere"})
+LIVE_KEYS = (
+    ("Hold the picture", "Space"),
+    ("Save the picture as good", "G"),
+    ("Save the picture as defect", "D"),
+    ("Fill the screen", "F11"),
+    ("Leave the full screen", "Esc"),
+)
+"""Of the live page, which has no menu while it fills the screen."""
 
 
 class Actions(QObject):
@@ -377,6 +394,7 @@ def sheet() -> list[tuple[str, list[tuple[str, str]]]]:
         ]
         if pairs:
             sections.append((menu, pairs))
+    sections.append(("Live", [(words, _shown((key,))) for words, key in LIVE_KEYS]))
     return sections
 
 

@@ -11,6 +11,8 @@ from cfa_gui.controllers.deploy import DeployController
 from cfa_gui.controllers.export import ExportController
 from cfa_gui.controllers.inspect import InspectController
 from cfa_gui.controllers.keeping import KeepingController
+from cfa_gui.controllers.keeping_pictures import KeepingPicturesController
+from cfa_gui.controllers.live import LiveController
 from cfa_gui.controllers.opening import OpeningController
 from cfa_gui.controllers.pictures import PicturesController
 from cfa_gui.controllers.review import ReviewController
@@ -67,6 +69,10 @@ class Ask(Protocol):
         """Which images to open."""
         ...
 
+    def video_to_open(self, folder: Path) -> Path | None:
+        """Which video to look at."""
+        ...
+
     def scores_to_write(self, suggestion: Path) -> Path | None:
         """Where to write the table of scores."""
         ...
@@ -108,6 +114,8 @@ class Composition(QObject):
         self.runner = JobRunner("engine", self)
         self.reader = JobRunner("reader", self)
         self.checker = JobRunner("checker", self)
+        self.capture = JobRunner("capture", self)
+        self.writer = JobRunner("writer", self)
         self.thumbnails = ThumbnailCache()
         self.images = ImageListModel(self.session, self.thumbnails, self)
         self.tasks = Tasks(self.session, self.runner, self.notices, self)
@@ -145,6 +153,18 @@ class Composition(QObject):
             self,
         )
         self.export = ExportController(self.session, self.tasks, self.notices, settings, ask, self)
+        self.live = LiveController(self.session, engine, self.tasks, self.capture, self.notices, settings, ask, self)
+        self.keeping_pictures = KeepingPicturesController(
+            self.live.model,
+            self.session,
+            self.writer,
+            self.notices,
+            settings,
+            ask,
+            self.samples.add_good,
+            self.tasks.tell,
+            self,
+        )
         self.opening = OpeningController(self.session, self.samples, self.inspect, self.deploy, self.notices, ask, self)
 
     def warm_up(self, then: Callable[[], None]) -> None:
@@ -171,10 +191,13 @@ class Composition(QObject):
 
     def shutdown(self) -> None:
         """Stop all threads; cancels what is at work and waits for it."""
+        self.live.shutdown()
         self.pictures.shutdown()
         self.reader.shutdown()
         self.checker.shutdown()
         self.runner.shutdown()
+        self.capture.shutdown()
+        self.writer.shutdown(finish=True)
         self.keeping.shutdown()
         self.session.maps.clear()
 

@@ -45,6 +45,7 @@ def _files(parts: Composition) -> Mapping[str, Handler]:
         "save_as": parts.deploy.save_as,
         "train": parts.start_training,
         "cancel": parts.tasks.cancel,
+        "live": parts.live.show,
         "export_report": parts.export.report,
         "export_scores": parts.export.scores,
         "export_overlays": parts.export.overlays,

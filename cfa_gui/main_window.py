@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, Qt, QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QLabel, QMainWindow, QStackedWidget
+from PySide6.QtWidgets import QLabel, QMainWindow, QStackedWidget, QWidget
 
 from cfa_gui import settings as settings_module
 from cfa_gui import theme
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cfa_gui.composition import Ask, Composition
     from cfa_gui.models.engine import Engine
     from cfa_gui.models.notices import Level, Notice
+    from cfa_gui.panels.live import LivePanel
     from cfa_gui.view_menus import ViewMenus
     from cfa_gui.widgets.toast import ToastArea
     from cfa_gui.workbench import Workbench
@@ -65,6 +66,8 @@ class MainWindow(QMainWindow):
         self._later_close = False
         self.parts: Composition | None = None
         self.bench: Workbench | None = None
+        self.live: LivePanel | None = None
+        self._framed = False
         self.actions_table: Actions | None = None
         self._toasts: dict[int, ToastArea] = {}
         self._view_menus: ViewMenus | None = None
@@ -96,6 +99,7 @@ class MainWindow(QMainWindow):
         from cfa_gui.composition import Composition
         from cfa_gui.dialogs.questions import Questions
         from cfa_gui.handlers import handlers
+        from cfa_gui.live_page import live_page
         from cfa_gui.models.engine import CoreEngine
         from cfa_gui.panels.status import StatusPanel
         from cfa_gui.view_menus import ViewMenus
@@ -109,7 +113,10 @@ class MainWindow(QMainWindow):
         self.parts = parts
         self.bench = Workbench(parts)
         self.pages.addWidget(self.bench)
+        self.live = live_page(parts)
+        self.pages.addWidget(self.live)
         self._toasts = {0: ToastArea(self.start), 1: ToastArea(self.bench.canvas.canvas, colour_bar.WIDTH)}
+        self._toasts[2] = ToastArea(self.live.canvas, colour_bar.WIDTH)
         status = StatusPanel(parts.session)
         status.cancel_wanted.connect(parts.tasks.cancel)
         self.setStatusBar(status)
@@ -135,6 +142,9 @@ class MainWindow(QMainWindow):
         session.selection_changed.connect(self._on_session)
         session.facilities_changed.connect(self.engine_ready)
         bench.canvas.canvas.drawing_changed.connect(self._on_drawing)
+        parts.live.visible_changed.connect(self._on_live)
+        if self.live is not None:
+            self.live.full_screen_wanted.connect(self._fill_screen)
         if self.actions_table is not None:
             self.actions_table.give_viewing_keys([bench.images.view, bench.canvas.canvas])
             self.actions_table.give_letter_keys([bench.review])
@@ -185,7 +195,9 @@ class MainWindow(QMainWindow):
         session = parts.session
         self.actions_table.update(session.allowed())
         empty = session.samples is None and session.model is None and not len(session.review)
-        page = self.start if empty else bench
+        page: QWidget = self.start if empty else bench
+        if parts.live.visible and self.live is not None:
+            page = self.live
         if self.pages.currentWidget() is not page:
             self.pages.setCurrentWidget(page)
             if page is bench:
@@ -195,6 +207,28 @@ class MainWindow(QMainWindow):
         self.start.set_busy("Opening…" if empty and session.state != "idle" else "")
         self.setWindowTitle(self._title(parts))
         self.setWindowModified(session.model is not None and session.model_unsaved)
+
+    @Slot(bool)
+    def _on_live(self, shown: bool) -> None:
+        """The live page comes or goes."""
+        if self.live is not None:
+            self.live.leave_wall()
+        self._on_session()
+        if shown and self.live is not None:
+            self.live.arrive()
+
+    @Slot(bool)
+    def _fill_screen(self, full: bool) -> None:
+        """Nothing but the live page on the screen; or the window as it was."""
+        self.menuBar().setVisible(not full)
+        self.statusBar().setVisible(not full)
+        if full:
+            self._framed = not self.isMaximized()
+            self.showFullScreen()
+        elif self._framed:
+            self.showNormal()
+        else:
+            self.showMaximized()
 
     def _title(self, parts: "Composition") -> str:
         samples = parts.session.samples

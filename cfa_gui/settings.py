@@ -42,6 +42,11 @@ class Preferences:
         last_folder: Where the next file dialog opens; "" at first.
         recent_folders: Folders of good parts, latest first, at most ten.
         recent_models: Model files, latest first, at most ten.
+        live_source: What the live view looks at: "camera", "folder" or "video".
+        live_watched: The folder that it watches; "" at first.
+        live_video: The video file; "" at first.
+        live_loop: The video begins again at its end.
+        live_saved: Where pictures of the live view are kept; "" at first.
     """
 
     colour_scheme: str = "system"
@@ -54,6 +59,11 @@ class Preferences:
     last_folder: str = ""
     recent_folders: tuple[str, ...] = ()
     recent_models: tuple[str, ...] = ()
+    live_source: str = "camera"
+    live_watched: str = ""
+    live_video: str = ""
+    live_loop: bool = True
+    live_saved: str = ""
 
 
 class SettingsStore:
@@ -208,6 +218,10 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
+def _is_yes_or_no(value: object) -> bool:
+    return isinstance(value, bool)
+
+
 def _is_recent(value: object) -> bool:
     return isinstance(value, tuple) and len(value) <= RECENT and all(isinstance(item, str) for item in value)
 
@@ -223,4 +237,9 @@ _CHECKS: Mapping[str, Callable[[object], bool]] = {
     "last_folder": _is_text,
     "recent_folders": _is_recent,
     "recent_models": _is_recent,
+    "live_source": _one_of(("camera", "folder", "video")),
+    "live_watched": _is_text,
+    "live_video": _is_text,
+    "live_loop": _is_yes_or_no,
+    "live_saved": _is_text,
 }

@@ -48,6 +48,14 @@ class ThresholdError(CfaError):
     """The threshold asked for cannot be had from the images at hand."""
 
 
+class SourceError(CfaError):
+    """A camera, a video or a watched folder gives no pictures."""
+
+
+class SourceLostError(SourceError):
+    """A source that gave pictures has stopped; it may come back."""
+
+
 class DeviceError(CfaError):
     """The device asked for is absent or has too little memory."""
 

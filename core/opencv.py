@@ -2,14 +2,19 @@
 
 On Linux the import of opencv-python points Qt at OpenCV's own plug-ins and fonts through two environment variables,
 and a QApplication made after it aborts the process. They are put back to what they were. OpenCV's log is switched off:
-what it would print about a damaged file is said in an ImageError.
+what it would print about a damaged file is said in an ImageError. So is FFmpeg's, and a camera on Linux that has gone
+silent is given up after two seconds and not after ten.
 """
 
 import os
 from pathlib import Path
 
 _QT_VARIABLES = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR")
+_OWN = {"OPENCV_FFMPEG_LOGLEVEL": "-8", "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "2"}
+"""Read by OpenCV when it is imported, or when it opens its first video; what the user has set stays."""
 _before = {name: os.environ.get(name) for name in _QT_VARIABLES}
+for _name, _value in _OWN.items():
+    os.environ.setdefault(_name, _value)
 
 import cv2  # noqa: E402  the environment is looked at before and after
 

@@ -29,7 +29,7 @@ class Task(Generic[T]):
         progressed: Called with each report, after the session has announced it.
         failed: Receives the exception in place of the usual message.
         ended: Called last, however it went.
-        cancelled: What is said where the user cancelled.
+        cancelled: What is said where the user cancelled; empty: nothing.
     """
 
     state: RunState
@@ -109,7 +109,7 @@ class Tasks(QObject):
     @Slot()
     def _on_cancelled(self) -> None:
         sentence = self._task.cancelled if self._task else ""
-        self._outcome = lambda: self._notices.post(sentence)
+        self._outcome = (lambda: self._notices.post(sentence)) if sentence else None
 
     @Slot()
     def _on_finished(self) -> None:

@@ -8,6 +8,7 @@ from cfa_gui.dialogs.export import ExportQuestions
 
 _IMAGES = "Images (*.png *.jpg *.jpeg *.bmp *.tif *.tiff *.webp *.gif);;All files (*)"
 _MODELS = "CFA model (*.cfa)"
+_VIDEOS = "Videos (*.mp4 *.avi *.mkv *.mov *.m4v *.mpg *.mpeg *.webm *.wmv);;All files (*)"
 
 
 _LABELS = "{} are in this window only. “Deploy”, “Export scores” writes them to a file."
@@ -102,6 +103,11 @@ class Questions(ExportQuestions):
     def folder(self, title: str, folder: Path) -> Path | None:
         """Which folder to open; None: none."""
         name = QFileDialog.getExistingDirectory(self._window, title, str(folder))
+        return Path(name) if name else None
+
+    def video_to_open(self, folder: Path) -> Path | None:
+        """Which video to look at; None: none."""
+        name, _ = QFileDialog.getOpenFileName(self._window, "Choose a video", str(folder), _VIDEOS)
         return Path(name) if name else None
 
     def images(self, title: str, folder: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from core.atomic_file import make_folder
 from core.config import Config
 from core.dataset import Sample
 from core.errors import OutputError
+from core.line.live import Found, Inspect
 from core.placement import Placement
 from core.progress import CancelToken, Report
 from core.trained_model import TrainedModel
@@ -91,6 +92,10 @@ class Engine(Protocol):
         """Inspect images one after another."""
         ...
 
+    def open_inspector(self, model: TrainedModel, *, device: str) -> Inspect:
+        """What inspects one picture after another; called on the worker thread too."""
+        ...
+
     def make_sample_parts(self, folder: Path, *, report: Report, cancel: CancelToken) -> Path:
         """Write the sample parts into a folder and return the folder to open."""
         ...
@@ -163,6 +168,18 @@ class CoreEngine:
                 yield NotInspected(result.sample, result.message)
             else:
                 yield Inspected(result.sample, result.score, result.anomaly_map, result.placement)
+
+    def open_inspector(self, model: TrainedModel, *, device: str) -> Inspect:
+        """See `core.inspection.Inspector.inspect`."""
+        from core.inspection import Inspector
+
+        inspector = Inspector(model, device=device)
+
+        def inspect(pixels: NDArray[np.uint8]) -> Found:
+            inspection = inspector.inspect(pixels)
+            return Found(inspection.score, inspection.anomaly_map, inspection.placement)
+
+        return inspect
 
     def make_sample_parts(self, folder: Path, *, report: Report, cancel: CancelToken) -> Path:
         """See `core.sample_parts.make_sample_parts`."""

@@ -13,10 +13,18 @@ class RunState(StrEnum):
     TRAINING = "training"
     INSPECTING = "inspecting"
     EXPORTING = "exporting"
+    LIVE = "inspecting live"
     CANCELLING = "cancelling"
 
 
-_WORKING = (RunState.OPENING, RunState.SAVING, RunState.TRAINING, RunState.INSPECTING, RunState.EXPORTING)
+_WORKING = (
+    RunState.OPENING,
+    RunState.SAVING,
+    RunState.TRAINING,
+    RunState.INSPECTING,
+    RunState.EXPORTING,
+    RunState.LIVE,
+)
 
 _NEXT: dict[RunState, frozenset[RunState]] = {
     RunState.IDLE: frozenset(_WORKING),
@@ -25,6 +33,7 @@ _NEXT: dict[RunState, frozenset[RunState]] = {
     RunState.TRAINING: frozenset({RunState.IDLE, RunState.CANCELLING}),
     RunState.INSPECTING: frozenset({RunState.IDLE, RunState.CANCELLING}),
     RunState.EXPORTING: frozenset({RunState.IDLE, RunState.CANCELLING}),
+    RunState.LIVE: frozenset({RunState.IDLE, RunState.CANCELLING}),
     RunState.CANCELLING: frozenset({RunState.IDLE}),
 }
 
@@ -85,6 +94,7 @@ class Allowed:
     draw: bool
     add_good: bool
     clear: bool
+    live: bool
 
 
 def allowed(facts: Facts) -> Allowed:
@@ -105,4 +115,5 @@ def allowed(facts: Facts) -> Allowed:
         draw=idle and facts.samples > 0,
         add_good=idle and facts.images > 0 and facts.selected > 0,
         clear=idle and facts.images > 0,
+        live=idle,
     )

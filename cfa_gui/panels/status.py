@@ -16,6 +16,7 @@ _WORDS = {
     RunState.TRAINING: "Training…",
     RunState.INSPECTING: "Inspecting…",
     RunState.EXPORTING: "Exporting…",
+    RunState.LIVE: "Live",
     RunState.CANCELLING: "Cancelling…",
 }
 
@@ -73,8 +74,9 @@ class StatusPanel(QStatusBar):
     def _on_state(self) -> None:
         session = self._session
         working = session.state is not RunState.IDLE
-        self._bar.setVisible(working)
+        self._bar.setVisible(working and session.state is not RunState.LIVE)  # it has no end to move towards
         self._cancel.setVisible(working)
+        self._cancel.setText("Stop" if session.state is RunState.LIVE else "Cancel")
         self._cancel.setEnabled(session.allowed().cancel)
         if not working:
             self._bar.reset()

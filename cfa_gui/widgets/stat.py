@@ -55,6 +55,11 @@ class Stat(QWidget):
         words = "not known" if text == _DASH else text
         self.setAccessibleName(f"{self._caption.text()}: {words}")
 
+    def set_size(self, caption: int, number: int) -> None:
+        """Other sizes of type, pixels; 0: as everywhere."""
+        for label, size in ((self._caption, caption), (self._number, number)):
+            label.setStyleSheet(f"font-size: {size}px" if size else "")
+
     def text(self) -> str:
         """What is shown."""
         return self._number.text()

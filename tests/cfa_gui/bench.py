@@ -59,6 +59,10 @@ class Answers:
         """What to open."""
         return self.path
 
+    def video_to_open(self, folder: Path) -> Path | None:
+        """Which video to look at."""
+        return self.path
+
     def images(self, title: str, folder: Path) -> list[Path]:
         """What to open."""
         return [self.path] if self.path else []

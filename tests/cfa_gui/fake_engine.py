@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cfa_gui.models.engine import Facilities, Inspected, NotInspected
 from core.config import Config, preset
 from core.dataset import Sample
 from core.errors import ImageError, ModelFileError
 from core.images import read_image
+from core.line.live import Found, Inspect
 from core.placement import place
 from core.progress import CancelToken, Phase, Progress, Report, StepRecord
 from core.threshold import Threshold, false_alarm_threshold, manual_threshold
@@ -130,6 +132,19 @@ class FakeEngine:
             values[2:6, 3:9] = score
             yield Inspected(sample, score, values, where)
             report(Progress(Phase.INSPECTING, number + 1, len(samples)))
+
+    def open_inspector(self, model: TrainedModel, *, device: str) -> Inspect:
+        """Score by mean brightness, 0..25.5."""
+        self._fail()
+
+        def inspect(pixels: NDArray[np.uint8]) -> Found:
+            where = place((pixels.shape[0], pixels.shape[1]), model.config.preprocessing, 32)
+            values = np.zeros(where.crop[2:], np.float32)
+            score = float(pixels.mean()) / 10
+            values[2:6, 3:9] = score
+            return Found(score, values, where)
+
+        return inspect
 
     def make_sample_parts(self, folder: Path, *, report: Report, cancel: CancelToken) -> Path:
         """A few grey squares in MVTec AD layout."""
