@@ -1,6 +1,7 @@
 """Brings results to one target, on a thread of its own, so that a target that is out of reach holds up nothing.
 
-What cannot be delivered waits on the disk, in the ledger; it is tried again after a time that doubles with each failure.
+What cannot be delivered waits on the disk, in the ledger; it is tried again after a time that doubles with each
+failure.
 """
 
 import threading
@@ -17,7 +18,7 @@ BATCH = 200
 """Results that are delivered in one go."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """Seconds between tries."""
-TRIES_IF_REFUSED = 3
+MOST_TRIES = 3
 """A result that its receiver refuses so often is given up, so that those behind it get through."""
 
 
@@ -56,6 +57,7 @@ class Courier:
         self._most = most
         self._changed = changed
         self._go = threading.Event()
+        self._nudges, self._heeded = 0, -1
         self._ending = threading.Event()
         self._failures = 0
         self._refusals = 0
@@ -69,12 +71,13 @@ class Courier:
         return self._state
 
     @property
-    def failures(self) -> int:
-        """Tries since the last that was no failure."""
-        return self._failures
+    def has_done_what_it_can(self) -> bool:
+        """Whether all that it was nudged for is delivered, or the target did not take it again and again."""
+        return self._heeded == self._nudges and (not self._state.waiting or self._failures >= MOST_TRIES)
 
     def nudge(self) -> None:
-        """There is something to deliver."""
+        """There is something to deliver. For one thread."""
+        self._nudges += 1
         self._go.set()
 
     def check(self) -> None:
@@ -100,11 +103,13 @@ class Courier:
     def _step(self, queue: Outbox) -> bool:
         """Deliver a batch, or wait for one; False: it is time to end."""
         self._go.clear()
+        nudges = self._nudges
         queue.shorten(self._most)
         batch = queue.waiting(BATCH)
         before = self._state
         trouble = self._deliver(queue, batch) if batch else ""
         self._state = Delivery(self._target.address, *queue.counts(), trouble)
+        self._heeded = nudges
         if before.trouble != trouble or (batch and not self._state.waiting):
             self._changed()
         if self._ending.is_set():
@@ -133,7 +138,7 @@ class Courier:
     def _refused(self, queue: Outbox, result: Result, sentence: str, *, first: bool) -> str:
         """Give a result up when it was refused often enough in a row; else it is tried again."""
         self._refusals = 1 if first else self._refusals + 1
-        if self._refusals < TRIES_IF_REFUSED:
+        if self._refusals < MOST_TRIES:
             return sentence
         self._refusals = 0
         queue.give_up([result])

@@ -92,8 +92,8 @@ class Ledger:
             self._lock.acquire(timeout=0)
         except Timeout as error:
             raise StoreError(
-                f"Another `cfa watch` works with {path}. End it first; a second watch of the same folder needs a ledger "
-                "of its own (--ledger FILE)."
+                f"Another `cfa watch` works with {path}. End it first; a second watch of the same folder needs a "
+                "ledger of its own (--ledger FILE)."
             ) from error
         except OSError as error:
             raise StoreError(
@@ -194,14 +194,6 @@ class Ledger:
             for row in rows
             for size, mtime, copied in [row[-3:]]
         ]
-
-    def planned(self, place: str) -> bool:
-        """Whether an image is, or was, to be sorted to that place."""
-        with self._open.reading() as run:
-            found = run(
-                "SELECT 1 FROM sorting JOIN result ON number = result WHERE sorted = CAST(? AS TEXT)", (_b(place),)
-            ).fetchone()
-        return found is not None
 
     def is_sorted(self, sorting: Sorting) -> None:
         """An image is where it belongs. If it was moved, another of the same name is a new one, whatever it holds."""

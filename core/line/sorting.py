@@ -1,8 +1,8 @@
 """Move or copy an inspected image to where its verdict belongs, so that no image is ever lost or overwritten.
 
-An image is first taken out of its writer's reach under a hidden name that nobody else has, then looked at: only if it is
-still the file that was inspected does it get its new name, and only where nothing has that name. To another drive it is
-copied, flushed to the disk, read back and compared before the original goes. Each step can be cut off and is gone on
+An image is first taken out of its writer's reach under a hidden name that nobody else has, then looked at: only if it
+is still the file that was inspected does it get its new name, and only where nothing has that name. To another drive it
+is copied, flushed to the disk, read back and compared before the original goes. Each step can be cut off and is gone on
 with the next time.
 """
 
@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from core.atomic_file import make_folder
@@ -31,17 +31,17 @@ FOLDERS = {
 _HIDDEN = ".cfa-sorting-"
 
 
-def place_for(root: Path, outcome: Outcome, name: str, taken: Callable[[Path], bool]) -> Path:
+def place_for(root: Path, outcome: Outcome, name: str, planned: Collection[str]) -> Path:
     """A free place for an image below its verdict's folder: its own name, or that with a number.
 
     Args:
         root: The folder of the verdicts' folders.
         outcome: The verdict.
         name: The image's name, with forward slashes.
-        taken: Whether another image is already to go to a place.
+        planned: Places where other images are still to go.
     """
     places = _places(root / FOLDERS[outcome] / name)
-    return next(place for place in places if not os.path.lexists(place) and not taken(place))
+    return next(place for place in places if not os.path.lexists(place) and str(place) not in planned)
 
 
 def sort_image(folder: WatchedFolder, sorting: Sorting) -> None:
@@ -88,11 +88,14 @@ def _copy(source: Path, place: Path, digest: str, mark: str) -> None:
     make_folder(place.parent)
     temporary = place.with_name(f"{mark}-to{place.suffix}")
     try:
-        shutil.copy2(source, temporary)
+        original = source.open("rb")
     except FileNotFoundError:
         return
-    with temporary.open("r+b") as file:
+    with original, temporary.open("wb") as file:
+        shutil.copyfileobj(original, file)
+        file.flush()
         os.fsync(file.fileno())
+    shutil.copystat(source, temporary)
     if file_digest(temporary) != digest:
         temporary.unlink()
         if file_digest(source) == digest:

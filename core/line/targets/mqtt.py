@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from paho.mqtt.client import Client, MQTTMessageInfo
     from paho.mqtt.reasoncodes import ReasonCode
 
-USER, PASSWORD, CERTIFICATES = "CFA_MQTT_USER", "CFA_MQTT_PASSWORD", "CFA_MQTT_CA"  # noqa: S105  names of variables
+USER, PASSWORD, CERTIFICATES = "CFA_MQTT_USER", "CFA_MQTT_PASSWORD", "CFA_MQTT_CA"
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _SECONDS = 5.0
 """For the connection, and again for the receipts of a batch."""
