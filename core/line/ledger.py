@@ -85,7 +85,7 @@ class Ledger:
             StoreError: It cannot be opened, is of another folder, or another watch, still running, has it.
         """
         self.path = path
-        self._lock = FileLock(f"{path}.lock")
+        self._lock = FileLock(f"{path}.claim")
         self._file: StoreFile | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

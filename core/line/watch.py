@@ -17,7 +17,6 @@ from core.errors import ConfigError, DatasetError, OutputError
 from core.line.arrivals import NotYet, Settling, Stamp, WatchedFolder
 from core.line.courier import Courier, Delivery
 from core.line.events import Events
-from core.line.judging import Judge
 from core.line.ledger import Ledger, Sorting
 from core.line.results import Outcome, Result
 from core.line.sorting import FOLDERS, place_for, sort_image
@@ -81,6 +80,23 @@ class Heartbeat:
     seconds: float
 
 
+class Judging(Protocol):
+    """Makes results; `core.line.judging.Judge` does it with a model."""
+
+    @property
+    def overlays(self) -> Path | None:
+        """The folder for the pictures with the heat map over them."""
+        ...
+
+    def result(self, name: str, data: bytes) -> Result:
+        """The result for one image, without a number."""
+        ...
+
+    def unreadable(self, name: str, message: str, digest: str) -> Result:
+        """The result for an image that cannot be read."""
+        ...
+
+
 class Listener(Protocol):
     """Is told what happens, on the watch's thread."""
 
@@ -121,7 +137,7 @@ class Watch:
     def __init__(
         self,
         folder: Path,
-        judge: Judge,
+        judge: Judging,
         ledger: Ledger,
         targets: Sequence[Target],
         options: Options,
@@ -378,7 +394,7 @@ class Watch:
         )
 
 
-def _written_folders(judge: Judge, options: Options) -> list[Path]:
+def _written_folders(judge: Judging, options: Options) -> list[Path]:
     """Where the watch itself writes pictures."""
     folders = [] if judge.overlays is None else [judge.overlays]
     if options.sort is not None:

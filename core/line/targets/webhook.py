@@ -77,10 +77,10 @@ def _reason(error: BaseException) -> str:
     match error:
         case urllib3.exceptions.NameResolutionError():
             return "its name is not known in this network"
-        case urllib3.exceptions.ConnectTimeoutError() | urllib3.exceptions.ReadTimeoutError():
-            return "no answer in time"
         case urllib3.exceptions.NewConnectionError():
             return "nobody answers there"
+        case urllib3.exceptions.TimeoutError():
+            return "no answer in time"
         case urllib3.exceptions.SSLError():
             return "its certificate is not trusted"
     return type(error).__name__
