@@ -57,6 +57,7 @@ def sort_image(folder: WatchedFolder, sorting: Sorting) -> None:
             _move(folder, sorting, mark)
         elif not _holds(place, sorting.result.sha256):
             _copy(source, place, sorting.result.sha256, mark)
+        _copy_of(place, mark).unlink(missing_ok=True)  # a second name that a cut has left
     except OSError as error:
         raise OutputError(
             f"{source} cannot be sorted to {place}: {error.strerror or error}. It will be tried again."
@@ -69,6 +70,7 @@ def _move(folder: WatchedFolder, sorting: Sorting, mark: str) -> None:
     if not taken.exists():
         if folder.stamp(sorting.result.path) != sorting.stamp:  # moved already, or written anew, or taken away
             return
+        make_folder(place.parent)
         source.rename(taken)
     if file_digest(taken) != digest:  # its writer was quicker: this is another image
         if not _name_it(taken, source):
@@ -86,7 +88,7 @@ def _move(folder: WatchedFolder, sorting: Sorting, mark: str) -> None:
 def _copy(source: Path, place: Path, digest: str, mark: str) -> None:
     """Copy a file wholly or not at all; nothing where it is not, or no longer, the one that was inspected."""
     make_folder(place.parent)
-    temporary = place.with_name(f"{mark}-to{place.suffix}")
+    temporary = _copy_of(place, mark)
     try:
         original = source.open("rb")
     except FileNotFoundError:
@@ -102,6 +104,10 @@ def _copy(source: Path, place: Path, digest: str, mark: str) -> None:
             raise OSError(None, "the copy is not like the original")
     elif not _name_it(temporary, place):
         raise OSError(None, f"{temporary} cannot be given that name")
+
+
+def _copy_of(place: Path, mark: str) -> Path:
+    return place.with_name(f"{mark}-to{place.suffix}")
 
 
 def _name_it(hidden: Path, wanted: Path) -> bool:

@@ -81,7 +81,7 @@ class CsvTarget:
             raise OutputError(f"{self._path} cannot be read: {error.strerror or error}. Name another file.") from error
 
     def _append(self, results: Sequence[Result]) -> None:
-        table = csv_table(COLUMNS, [result.to_row() for result in results])
+        table = csv_table(COLUMNS, [_on_one_line(result.to_row()) for result in results])
         header, rows = table.split(b"\r\n", 1)
         with self._path.open("ab") as file:
             file.write(rows if file.tell() else header + b"\r\n" + rows)
@@ -105,6 +105,15 @@ class CsvTarget:
                 if name == ledger and number.isdigit():
                     highest = max(highest, int(number))
         return highest
+
+
+def _on_one_line(row: dict[str, object]) -> dict[str, object]:
+    """Line breaks as escapes, so that half a line can be told from a whole one after a kill."""
+    return {key: _escaped(value) if isinstance(value, str) else value for key, value in row.items()}
+
+
+def _escaped(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def read_table(path: Path) -> list[dict[str, str]]:

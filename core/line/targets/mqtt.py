@@ -46,7 +46,7 @@ class MqttTarget:
             raise ConfigError(
                 f"Leave name and password out of the broker's address; set {USER} and {PASSWORD} instead."
             )
-        if not parts.hostname or not self._topic or {"+", "#"} & set(self._topic):
+        if not parts.hostname or not self._topic or parts.query or "#" in url or "+" in self._topic:
             raise ConfigError(
                 f"{shown(url)} must name a broker and a topic, without + and #: mqtt://BROKER:1883/TOPIC."
             )

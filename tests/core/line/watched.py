@@ -122,7 +122,8 @@ def main() -> None:
 
     class Printed(Remembered):
         def inspected(self, result: Result) -> None:
-            print(result.path, flush=True)
+            sys.stdout.write(f"{result.path}\n")
+            sys.stdout.flush()
 
     options = Options(settle=0.3, patience=0.6, sort=work / "sorted")
     run_watch(folder, work / "ledger.sqlite", targets, options, listener=Printed())
