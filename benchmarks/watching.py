@@ -3,9 +3,10 @@
     python benchmarks/watching.py [--images 5000] [--seed 0] [--out JSON]
 
 Of the images some are written in one go, some slowly, some by a writer that stalls for longer than a file takes to
-count as complete, some under another name and renamed into place, some damaged; pauses and bursts are random. `cfa watch`
-runs as its own process, is ended with SIGKILL when a third is written and when two thirds are, is started again, and brings its results to a CSV file, an SQLite file, a folder, a web hook that is
-out of order for a while and loses answers, and, where mosquitto is installed, to an MQTT broker; the images are sorted.
+count as complete, some under another name and renamed into place, some damaged; pauses and bursts are random. `cfa
+watch` runs as its own process, is ended with SIGKILL when a third is written and when two thirds are, is started again,
+and brings its results to a CSV file, an SQLite file, a folder, a web hook that is out of order for a while and loses
+answers, and, where mosquitto is installed, to an MQTT broker; the images are sorted.
 At the end each image must have exactly one result, with the score that a bare `Inspector` gives, and every target all
 results. POSIX alone.
 """
