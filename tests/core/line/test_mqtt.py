@@ -78,7 +78,7 @@ class Reader:
         subscribed: queue.Queue[object] = queue.Queue()
 
         def hear(_client: Client, _data: object, message: MQTTMessage) -> None:
-            self.messages.put((message.topic, message.payload))
+            self.messages.put((message.topic, bytes(message.payload)))
 
         self._client = Client(CallbackAPIVersion.VERSION2)
         self._client.on_message = hear

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,7 +48,7 @@ DRIVES = {
 def drive(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the file system can."""
     link, rename = DRIVES[request.param]
-    monkeypatch.setattr(module.os, "link", link)
+    monkeypatch.setattr(os, "link", link)
     monkeypatch.setattr(Path, "rename", rename)
 
 
@@ -152,10 +153,10 @@ def test_that_a_cut_at_any_step_loses_nothing_and_the_next_time_goes_on(
             patched.setattr(owner, name, acted)
 
         for owner, name in (
-            (module.os, "link"),
-            (module.os, "fsync"),
-            (module.shutil, "copyfileobj"),
-            (module.shutil, "copystat"),
+            (os, "link"),
+            (os, "fsync"),
+            (shutil, "copyfileobj"),
+            (shutil, "copystat"),
             (Path, "rename"),
             (Path, "unlink"),
         ):
@@ -173,7 +174,7 @@ def test_that_a_copy_unlike_its_original_does_not_cost_the_original(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, sorting = prepared(tmp_path, copied=True)
-    monkeypatch.setattr(module.shutil, "copyfileobj", lambda _source, target: target.write(b"damaged"))
+    monkeypatch.setattr(shutil, "copyfileobj", lambda _source, target: target.write(b"damaged"))
     with pytest.raises(OutputError, match="not like the original"):
         sort_image(folder, sorting)
     assert files(tmp_path) == {"in/a.png": b"image"}

@@ -118,7 +118,7 @@ def stamp_of(path: Path) -> Stamp:
 def main() -> None:
     """Watch until killed; a line for each result."""
     folder, work = Path(sys.argv[1]), Path(sys.argv[2])
-    targets = [CsvTarget(work / "results.csv"), SqliteTarget(work / "results.sqlite")]
+    targets: list[Target] = [CsvTarget(work / "results.csv"), SqliteTarget(work / "results.sqlite")]
 
     class Printed(Remembered):
         def inspected(self, result: Result) -> None:
