@@ -37,7 +37,15 @@ class OutputError(CfaError):
 
 
 class StoreError(CfaError):
-    """The review store cannot be read or written."""
+    """A store (of reviews, of a watch) cannot be read or written."""
+
+
+class TargetError(CfaError):
+    """Results cannot be delivered to where they should go; later they may."""
+
+
+class RefusedError(TargetError):
+    """A receiver is there, but does not take this result."""
 
 
 class ServiceError(CfaError):

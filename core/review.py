@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from core.digests import file_digest, file_size
 from core.errors import StoreError
 from core.review_records import COLUMNS, LOG_COLUMNS, Project, Scored, Stored
+from core.review_schema import REVIEW_STORE
 from core.samples import Label, Sample
 from core.store_file import Run, StoreFile
 from core.store_file import to_bytes as _b
@@ -49,7 +50,7 @@ class ReviewStore:
         self.path = path
         self._user = user or _user()
         self._locks: dict[int, FileLock] = {}
-        self._file = StoreFile(path, read_only=read_only)
+        self._file = StoreFile(path, REVIEW_STORE, read_only=read_only)
 
     def close(self) -> None:
         """Let go of the file and of the projects claimed."""

@@ -1,9 +1,8 @@
-"""The tables of the review store, and how a store of an older version becomes one of this. Imports only sqlite3."""
+"""The tables of the review store."""
 
-import sqlite3
+from core.store_schema import Schema
 
-APPLICATION_ID = 0x43464152
-"""CFAR, in the file's header: other SQLite files are refused."""
+_CFAR = 0x43464152
 
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -44,23 +43,5 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 """What leads from each version to the next; only ever appended to."""
 
-SCHEMA_VERSION = len(_MIGRATIONS)
-
-
-def version_of(connection: sqlite3.Connection) -> int:
-    """The schema version of an open file; 0: empty, -1: a file of another program."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if application == 0 and version == 0 and tables == 0:
-        return 0
-    return int(version) if application == APPLICATION_ID and version >= 1 else -1
-
-
-def migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Bring a store of that version to this one's, within the transaction that is open."""
-    for number, statements in enumerate(_MIGRATIONS[version:], version + 1):
-        for statement in statements:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {number}")
+REVIEW_STORE = Schema("review store", _CFAR, _MIGRATIONS)
+SCHEMA_VERSION = REVIEW_STORE.version

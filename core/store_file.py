@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from filelock import FileLock
 
 from core.errors import StoreError
-from core.review_schema import SCHEMA_VERSION, migrate, version_of
+from core.store_schema import Schema
 
 _BUSY_SECONDS = 10.0
 
@@ -27,14 +27,16 @@ class StoreFile:
 
     Args:
         path: The file; made, with its folder, where it is missing.
+        schema: What the file must be.
         read_only: It must be there, and nothing is written.
 
     Raises:
         StoreError: It cannot be opened or made, is damaged, of a newer version, or of another program.
     """
 
-    def __init__(self, path: Path, *, read_only: bool) -> None:
+    def __init__(self, path: Path, schema: Schema, *, read_only: bool) -> None:
         self._path = path
+        self._schema = schema
         with self.told("opened"):
             if read_only or path.exists():
                 path.open("rb").close()  # a clear reason where that fails
@@ -58,23 +60,23 @@ class StoreFile:
     def _prepare(self, *, read_only: bool) -> None:
         self._connection.execute("PRAGMA foreign_keys = ON")
         with self._transaction("DEFERRED"):  # one moment, though another program may just be making the tables
-            version = version_of(self._connection)
+            version = self._schema.version_of(self._connection)
         self._require_known(version, read_only=read_only)
         if not read_only:
             with FileLock(f"{self._path}.lock", timeout=_BUSY_SECONDS):  # SQLite does not wait for a change to WAL
                 self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
-        if not read_only and version < SCHEMA_VERSION:
+        if not read_only and version < self._schema.version:
             with self._transaction("IMMEDIATE"):  # the other one may have been quicker
-                migrate(self._connection, version_of(self._connection))
+                self._schema.migrate(self._connection, self._schema.version_of(self._connection))
 
     def _require_known(self, version: int, *, read_only: bool) -> None:
         if version < 0 or (read_only and version == 0):
-            raise StoreError(f"{self._path} is no review store. Name another file.")
-        if version > SCHEMA_VERSION:
+            raise StoreError(f"{self._path} is no {self._schema.name}. Name another file.")
+        if version > self._schema.version:
             raise StoreError(
-                f"{self._path} was written by a newer program (version {version}; this one knows {SCHEMA_VERSION}). "
-                "Install the newer version to open it."
+                f"{self._path} was written by a newer program (version {version}; this one knows "
+                f"{self._schema.version}). Install the newer version to open it."
             )
 
     def close(self) -> None:
@@ -107,14 +109,14 @@ class StoreFile:
     @contextlib.contextmanager
     def told(self, done: str) -> Iterator[None]:
         """What SQLite and the disk raise, as a `StoreError`: the store cannot be `done`."""
-        name = f"The review store {self._path} cannot be {done}"
+        name = f"The {self._schema.name} {self._path} cannot be {done}"
         try:
             yield
         except sqlite3.OperationalError as error:
             raise StoreError(f"{name}: {error}. Check the drive and your rights.") from error
         except sqlite3.DatabaseError as error:
             raise StoreError(
-                f"{name}: it is damaged or no review store ({error}). Use a copy, or name another file."
+                f"{name}: it is damaged or no {self._schema.name} ({error}). Use a copy, or name another file."
             ) from error
         except OSError as error:
             raise StoreError(f"{name}: {error.strerror or error}. Check the drive and your rights.") from error

@@ -58,7 +58,7 @@ def inspect(
     """`cfa inspect`."""
     cancel.check()
     trained = load_model(model)
-    line = _threshold(trained, model, threshold)
+    line = threshold_of(trained, model, threshold)
     samples = find_samples(paths)
     inspector = Inspector(trained, device=device)
     stems = file_stems(sample.name for sample in samples)
@@ -74,7 +74,12 @@ def inspect(
     _report(rows, line, as_json=as_json)
 
 
-def _threshold(trained: TrainedModel, model: Path, asked: float | None) -> Threshold:
+def threshold_of(trained: TrainedModel, model: Path, asked: float | None) -> Threshold:
+    """The threshold asked for, or else the model's.
+
+    Raises:
+        ThresholdError: The model has none.
+    """
     line = trained.threshold if asked is None else manual_threshold(asked)
     if line is None:
         raise ThresholdError(

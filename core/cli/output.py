@@ -85,6 +85,14 @@ def heed_interrupts() -> None:
         signal.signal(signal.SIGINT, _interrupt)
 
 
+def heed_termination() -> None:
+    """From now on the system's wish that this program end (SIGTERM; Ctrl-Break on Windows) is as good as Ctrl-C."""
+    for name in ("SIGTERM", "SIGBREAK"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda *_: _interrupted.cancel())
+
+
 def _interrupt(*_: object) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _interrupted.cancel()

@@ -1,0 +1,143 @@
+"""Results get through, in order, however their receiver behaves."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from core.errors import RefusedError, TargetError
+from core.line import courier as module
+from core.line.arrivals import Stamp
+from core.line.courier import MOST_TRIES, Courier
+from core.line.ledger import Ledger
+from core.line.results import Result
+from tests.core.line.watched import result_of
+
+
+class Receiver:
+    """Takes results unless told otherwise."""
+
+    address = "receiver"
+
+    def __init__(self) -> None:
+        self.got: list[int] = []
+        self.refuses: set[int] = set()
+        self.asked = 0
+        self.down = False
+        self.bug: Exception | None = None
+
+    def prepare(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def deliver(self, results: Sequence[Result]) -> Iterator[Result]:
+        self.asked += 1
+        for result in results:
+            if self.bug is not None:
+                raise self.bug
+            if self.down:
+                raise TargetError("receiver cannot be reached.")
+            if result.number in self.refuses:
+                raise RefusedError("receiver answers 400.")
+            self.got.append(result.number)
+            yield result
+
+
+class Bench:
+    """A ledger with results for one receiver, and its courier."""
+
+    def __init__(self, folder: Path, most: int = 1000) -> None:
+        self.ledger = Ledger(folder / "l.sqlite", folder)
+        self.receiver = Receiver()
+        self.number = self.ledger.target("receiver")
+        self._most = most
+        self._changed = threading.Condition()
+
+    def add(self, count: int) -> None:
+        for n in range(count):
+            self.ledger.add(result_of(f"{n}.png"), Stamp(1, 1), [self.number])
+
+    def start(self) -> Courier:
+        return Courier(self.receiver, lambda: self.ledger.outbox(self.number), self._most, self._notify)
+
+    def until(self, true: Callable[[], bool]) -> None:
+        with self._changed:
+            assert self._changed.wait_for(true, 30)
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.001)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.ledger.close()
+
+
+def test_that_results_are_delivered_in_order_in_batches(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 3)
+    bench.add(7)
+    courier = bench.start()
+    bench.until(lambda: courier.has_done_what_it_can)
+    bench.add(1)
+    courier.nudge()
+    bench.until(lambda: courier.has_done_what_it_can)
+    courier.stop()
+    courier.check()
+    assert bench.receiver.got == list(range(1, 9))
+    assert (courier.state.delivered, courier.state.waiting) == (8, 0)
+
+
+def test_that_what_is_refused_again_and_again_lets_the_others_through(bench: Bench) -> None:
+    bench.receiver.refuses = {2, 3}
+    bench.add(4)
+    courier = bench.start()
+    bench.until(lambda: courier.state.delivered == 2 and not courier.state.trouble)
+    courier.stop()
+    assert bench.receiver.got == [1, 4]
+    assert courier.state.given_up == 2
+    assert bench.receiver.asked >= 2 * MOST_TRIES
+
+
+def test_that_of_too_many_waiting_the_latest_are_kept(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, most=2)
+    bench.receiver.down = True
+    bench.add(5)
+    courier = bench.start()
+    bench.until(lambda: courier.state.waiting == 2)
+    bench.receiver.down = False
+    bench.until(lambda: courier.state.delivered == 2)
+    courier.stop()
+    bench.ledger.close()
+    assert bench.receiver.got == [4, 5]
+    assert courier.state.given_up == 3
+
+
+def test_that_an_end_in_an_outage_comes_soon_and_keeps_the_results(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE", 1000.0)
+    monkeypatch.setattr(module, "LONGEST_PAUSE", 1000.0)
+    bench.receiver.down = True
+    bench.add(2)
+    courier = bench.start()
+    bench.until(lambda: bool(courier.state.trouble))
+    courier.stop()
+    assert courier.state.waiting == 2
+
+
+def test_that_a_bug_in_a_target_is_not_hidden(bench: Bench) -> None:
+    bench.receiver.bug = ZeroDivisionError("a bug")
+    bench.add(1)
+    courier = bench.start()
+    courier.stop()
+    with pytest.raises(ZeroDivisionError):
+        courier.check()
