@@ -1,15 +1,14 @@
 """What a program that was killed has left behind: found at the next start and removed, where it is surely ours.
 
-Only what has a name that nothing else gives, lies where this program writes, and was not touched for an hour is removed.
-A lock file stays where a program holds it.
+Only what has a name that nothing else gives, lies where this program writes, was not touched for an hour, and has no
+lock that a running program holds is removed. The features of a training need no cleaning: their file has no name.
 """
 
-import contextlib
 import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -20,8 +19,8 @@ OLD = 3600.0
 """Seconds without a change, after which nobody writes a file any more. The slowest write of ours takes a minute."""
 MAPS_PREFIX = "cfa-maps-"
 """Of the temporary folders with the anomaly maps of a window."""
-MAPS_OLD = 7 * 24 * 3600.0
-"""A window may stay open for days without touching its maps."""
+IN_USE = "in-use.lock"
+"""The file in such a folder that its window holds."""
 
 
 def remove_leftovers(folders: Iterable[Path], *, now: float | None = None) -> list[Path]:
@@ -37,17 +36,14 @@ def remove_leftovers(folders: Iterable[Path], *, now: float | None = None) -> li
         What was removed.
     """
     present = time.time() if now is None else now
-    found = [path for folder in dict.fromkeys(folders) for path in _ours(folder) if _is_old(path, present - OLD)]
-    maps = [path for path in _entries(Path(tempfile.gettempdir())) if path.name.startswith(MAPS_PREFIX)]
-    found += [path for path in maps if _is_old(path, present - MAPS_OLD)]
-    return [path for path in found if _remove(path)]
+    found = [path for folder in dict.fromkeys(folders) for path in _entries(folder) if _is_ours(path)]
+    found += [path for path in _entries(Path(tempfile.gettempdir())) if path.name.startswith(MAPS_PREFIX)]
+    return [path for path in found if _is_old(path, present - OLD) and _remove(path)]
 
 
-def _ours(folder: Path) -> Iterator[Path]:
-    for path in _entries(folder):
-        partial = path.name.startswith(TEMPORARY_PREFIX) and len(path.name) == len(TEMPORARY_PREFIX) + 32
-        if partial or (".sqlite." in path.name and path.suffix == ".lock"):
-            yield path
+def _is_ours(path: Path) -> bool:
+    partial = path.name.startswith(TEMPORARY_PREFIX) and len(path.name) == len(TEMPORARY_PREFIX) + 32
+    return partial or (".sqlite." in path.name and path.suffix == ".lock")
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -68,11 +64,12 @@ def _is_old(path: Path, before: float) -> bool:
 
 
 def _remove(path: Path) -> bool:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-        return not path.exists()
     try:
-        if path.suffix == ".lock":
+        if path.is_dir():
+            with FileLock(path / IN_USE, timeout=0):
+                pass
+            shutil.rmtree(path)
+        elif path.suffix == ".lock":
             with FileLock(path, timeout=0):
                 path.unlink()
         else:

@@ -94,6 +94,7 @@ def _check(targets: Targets, model: Path, samples: Sequence[Sample], stems: dict
             require_writable_folder(folder)
     if targets.csv is not None:
         require_writable(targets.csv)
+    remove_leftovers(path.parent for path in written)
 
 
 def _warn_of_mixing(targets: Targets, paths: Sequence[Path]) -> None:
