@@ -51,7 +51,8 @@ def save_model(trained: TrainedModel, path: Path) -> None:
 
     Raises:
         OutputError: The place cannot be written.
-        ModelFileError: A figure of the training is not finite; such a model would not work. Or it names too many images.
+        ModelFileError: A figure of the training is not finite, and such a model would not work; or it names too many
+            images.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in trained.network.state_dict().items()}
     threshold = trained.threshold
@@ -75,7 +76,7 @@ def save_model(trained: TrainedModel, path: Path) -> None:
     data = bytearray(safetensors.torch.save(tensors, metadata={_KEY: text}))
     if int.from_bytes(data[:LENGTH_BYTES], "little") > MAX_HEADER:
         raise ModelFileError(
-            "The model has more held-out images than a model file can name. Nothing was saved. Hold out a smaller share."
+            "There are more held-out images than a model file can name. Nothing was saved. Hold out a smaller share."
         )
     place = _place_of_digest(data)
     data[place] = _digest(data, place).encode()

@@ -14,6 +14,7 @@ from core.dataset import Sample, find_samples
 from core.errors import ImageError, ThresholdError
 from core.images import read_image
 from core.inspection import Failure, Inspection, Inspector
+from core.leftovers import remove_leftovers
 from core.model_file import load_model
 from core.overlay import overlay
 from core.progress import CancelToken

@@ -102,7 +102,8 @@ def test_that_what_a_kill_leaves_is_gone_after_the_next_start(tmp_path: Path) ->
         "import os, signal, sys\n"
         "from pathlib import Path\n"
         "from core.atomic_file import write_atomically\n"
-        "write_atomically(Path(sys.argv[1]), lambda file: (file.write(b'half'), os.kill(os.getpid(), signal.SIGKILL)))\n"
+        "stop = lambda file: (file.write(b'half'), os.kill(os.getpid(), signal.SIGKILL))\n"
+        "write_atomically(Path(sys.argv[1]), stop)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "part.cfa")], check=False)
     assert done.returncode == -signal.SIGKILL
