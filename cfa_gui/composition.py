@@ -145,6 +145,7 @@ class Composition(QObject):
             store,
             self.inspect.inspect,
             lambda: ask.folder("Where are the images now?", self._folder()),
+            self.samples.bring_back,
             self,
         )
         self.export = ExportController(self.session, self.tasks, self.notices, settings, ask, self)
