@@ -180,6 +180,9 @@ class Composition(QObject):
 
     @Slot(object)
     def _on_warm(self, facilities: Facilities) -> None:
+        devices = [words for _name, words in facilities.devices]
+        found = [f"{name} {version}" for name, version in facilities.versions]
+        _log.info("devices: %s; %s", "; ".join(devices), ", ".join(found))
         self.session.set_facilities(facilities)
 
     def shutdown(self) -> None:

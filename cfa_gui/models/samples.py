@@ -61,7 +61,6 @@ class SampleSet:
         more = tuple(sample for sample in fresh if sample.path not in listed)
         return dataclasses.replace(self, added=self.added + more, removed=self.removed - back)
 
-
     def to_json(self) -> dict[str, list[str]]:
         """What brings it back, as `reopened` reads it."""
         return {

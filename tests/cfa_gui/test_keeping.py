@@ -52,6 +52,16 @@ def restarted(bench: Bench, qtbot: QtBot) -> Bench:
     return again
 
 
+def resumed(bench: Bench, qtbot: QtBot) -> Bench:
+    """The program after a restart, gone on with the review."""
+    again = restarted(bench, qtbot)
+    bench.parts.keeping._keeper.leave()  # type: ignore[union-attr]  # what the end of a process does
+    again.parts.keeping.resume()
+    again.until(lambda: again.session.model is not None)
+    again.until_idle()
+    return again
+
+
 def test_that_the_store_has_what_the_window_says_is_saved(bench: Bench) -> None:
     reviewed(bench)
     with stored(bench) as store:
@@ -142,9 +152,7 @@ def test_that_the_good_parts_come_back_as_they_were_left(bench: Bench, qtbot: Qt
 
 
 @pytest.mark.parametrize("kept", [{"opened": 3}, [], "x", {"opened": [], "removed": [], "added": []}])
-def test_that_good_parts_that_the_store_does_not_know_cost_no_label(
-    bench: Bench, qtbot: QtBot, kept: object
-) -> None:
+def test_that_good_parts_that_the_store_does_not_know_cost_no_label(bench: Bench, qtbot: QtBot, kept: object) -> None:
     reviewed(bench)
     bench.parts.keeping._keeper._opened.set_view(1, {"good": kept, "learned": [3]})  # type: ignore[union-attr]
     again = restarted(bench, qtbot)
@@ -161,22 +169,22 @@ def test_that_good_parts_that_the_store_does_not_know_cost_no_label(
 
 def test_that_good_parts_on_a_drive_that_is_away_are_not_forgotten(bench: Bench, qtbot: QtBot) -> None:
     root = reviewed(bench)
-    hidden = root.with_name("away")
-    root.rename(hidden)
-    for starts in range(2):
-        again = restarted(bench, qtbot)
-        bench.parts.keeping._keeper.leave()  # type: ignore[union-attr]
-        again.parts.keeping.resume()
-        again.until(lambda: again.session.model is not None)
-        again.until_idle()
-        assert (again.session.samples is not None) == (starts == 1)
-        assert any("The good parts are not where they were" in text for text in again.texts("warning")) == (starts == 0)
-        again.parts.keeping._look.timeout.emit()
-        saved(again)
-        again.parts.shutdown()
-        again.parts.deleteLater()
-        if starts == 0:
-            hidden.rename(root)
+    away = root.with_name("away")
+    root.rename(away)
+    told = "The good parts are not where they were"
+    without = resumed(bench, qtbot)
+    assert without.session.samples is None
+    assert any(told in text for text in without.texts("warning"))
+    without.parts.keeping._look.timeout.emit()
+    saved(without)
+    without.parts.shutdown()
+    without.parts.deleteLater()
+    away.rename(root)
+    again = resumed(bench, qtbot)
+    assert again.session.samples is not None
+    assert not any(told in text for text in again.texts("warning"))
+    again.parts.shutdown()
+    again.parts.deleteLater()
 
 
 def test_that_a_second_window_says_so_and_only_looks(bench: Bench, qtbot: QtBot) -> None:
