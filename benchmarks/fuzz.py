@@ -3,18 +3,21 @@
     python benchmarks/fuzz.py [--examples 20000] [--kinds model image] [--out JSON]
 
 Hypothesis makes the mutations, each block of 2,000 from a seed of its own that the result names. A block runs in a
-process of its own, so that a crash of a decoder is seen as what it is. Half of the model files get a right digest again
-after the mutation, so that what lies behind that check is reached too.
+process of its own, so that a crash of a decoder is seen as what it is, and is ended after 20 minutes, so that a hang is
+too. Half of the model files get a right digest again after the mutation, and half of the PNG files right check sums, so
+that what lies behind these checks is reached too.
 """
 
 import argparse
 import io
 import json
 import resource
+import struct
 import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +36,8 @@ from tests.core.parts import picture
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = 2000
 LIMIT_S = 2.0
+HANGS_S = 1200.0
+"""Seconds after which a block of 2,000 counts as hung."""
 MEMORY = 8 << 30
 """Bytes of address space a block may have; most of it is libraries."""
 INTERESTING = [b"", b"\0", b"\xff", b"\x00" * 4, b"\xff" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x80" * 8]
@@ -93,6 +98,20 @@ def image_seeds() -> list[bytes]:
     return [*SEEDS.values(), *(_encoded(*case) for case in more)]
 
 
+def with_check_sums(data: bytes) -> bytes:
+    """A PNG whose chunks have the check sums that belong to them, as far as there are whole chunks; else as it is."""
+    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return data
+    changed, place = bytearray(data), 8
+    while place + 12 <= len(changed):
+        end = place + 8 + struct.unpack_from(">I", changed, place)[0]
+        if end + 4 > len(changed):
+            break
+        struct.pack_into(">I", changed, end, zlib.crc32(changed[place + 4 : end]))
+        place = end + 4
+    return bytes(changed)
+
+
 def _encoded(kind: str, image: Image.Image, options: dict[str, Any]) -> bytes:
     data = io.BytesIO()
     image.save(data, kind, **options)
@@ -129,10 +148,11 @@ def fuzz_images(folder: Path, watch: Watch, example: Callable[[Any], Any]) -> No
     readers: list[Callable[[Path], Any]] = [read_image, read_size, read_mask, lambda p: read_thumbnail(p, 64)]
 
     @example
-    @given(st.integers(0, len(seeds) - 1), MUTATIONS, st.integers(0, len(readers) - 1), st.booleans())
-    def one(seed: int, mutations: list[Mutation], reader: int, header_alone: bool) -> None:
+    @given(st.integers(0, len(seeds) - 1), MUTATIONS, st.integers(0, len(readers) - 1), st.booleans(), st.booleans())
+    def one(seed: int, mutations: list[Mutation], reader: int, header_alone: bool, mend: bool) -> None:
         last = 100 if header_alone else len(seeds[seed])
-        path.write_bytes(mutated(seeds[seed], mutations, 0, last))
+        changed = mutated(seeds[seed], mutations, 0, last)
+        path.write_bytes(with_check_sums(changed) if mend else changed)
         watch(lambda: readers[reader](path))
 
     one()
@@ -210,6 +230,18 @@ def block(kind: str, seed: int, examples: int) -> dict[str, Any]:
     }
 
 
+def _run(command: list[str], seed: int) -> dict[str, Any]:
+    """What a block found; where its process crashed or hung, that."""
+    nothing = {"seed": seed, "examples": 0, "outcomes": {}, "slowest_s": 0, "peak_mb": 0}
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=HANGS_S)
+    except subprocess.TimeoutExpired:
+        return nothing | {"bad": ["hung"]}
+    if done.returncode != 0:
+        return nothing | {"bad": [f"exit status {done.returncode}: {done.stderr[-500:]}"]}
+    return dict(json.loads(done.stdout))
+
+
 def main() -> None:
     """Run blocks until there are examples enough; exit status 1 where anything but a `CfaError` came."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -227,10 +259,8 @@ def main() -> None:
         for seed in range(-(-asked.examples // BLOCK)):
             size = min(BLOCK, asked.examples - seed * BLOCK)
             command = [sys.executable, __file__, "--block", kind, str(seed), str(size)]
-            done = subprocess.run(command, check=False, capture_output=True, text=True)
-            crashed = {"seed": seed, "examples": 0, "outcomes": {}, "slowest_s": 0, "peak_mb": 0}
-            found = json.loads(done.stdout) if done.returncode == 0 else crashed | {"bad": [done.stderr[-500:]]}
-            blocks.append(found)
+            blocks.append(_run(command, seed))
+            found = blocks[-1]
             print(kind, found, flush=True)
         results[kind] = {
             "examples": sum(found["examples"] for found in blocks),

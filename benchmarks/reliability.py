@@ -1,53 +1,64 @@
-"""What survives: kills at random moments, long runs, full disks. The figures stand in docs/reliability.md.
+"""What survives kills at random moments, and whether a training can be repeated. The figures: docs/reliability.md.
 
-    python benchmarks/reliability.py [--only kill soak determinism disk] [--kills 200] [--images 20000] [--out JSON]
+    python benchmarks/reliability.py [--only kill determinism] [--kills 200] [--out JSON]
 
-`kill` forks a process with everything imported, lets it train, inspect, label or save, ends it with SIGKILL after a
-random time (seeded), and looks at what it left; then a new process goes on. `disk` wants root, for a file system of its
-own. Linux alone.
+`kill` forks a process with everything imported, lets it train, inspect, label (in the store, and in the real window) or
+save, ends it with SIGKILL after a random time (seeded) within the time that the work takes, and looks at what it left;
+then a new process goes on from there. A kill that comes too late, the work being done, is not counted. A kill is no
+power cut: what the disk itself loses then is not measured here. Linux alone.
 """
 
 import argparse
-import gc
 import hashlib
 import json
 import os
 import random
+import select
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process that forks has no threads of torch yet
+if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import numpy as np
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from cfa_gui.models.review import Group
+from cfa_gui.models.session import Keeping
 from core import model_file, training
-from core.atomic_file import TEMPORARY_PREFIX
+from core.atomic_file import TEMPORARY_PREFIX, write_bytes
 from core.backbone import build_backbone
 from core.checkpoint import Checkpoint
 from core.cli.main import app
-from core.dataset import find_samples
-from core.errors import CfaError
-from core.inspection import Inspector
+from core.leftovers import remove_leftovers
+from core.result_files import csv_table
 from core.review import ReviewStore
 from core.samples import Label, Sample
+from core.threshold import manual_threshold
 from core.trained_model import TrainedModel
+from tests.cfa_gui.bench import Answers
+from tests.cfa_gui.fake_engine import FakeEngine, write_picture
 from tests.core.parts import TINY, picture, write_parts
 from tests.core.states import same
 
 ROOT = Path(__file__).resolve().parents[1]
-LONG = TINY.with_changes(epochs=400)
+LONG = TINY.with_changes(epochs=100)
+SHOTS = 30
+PATIENCE = 60.0
+"""Seconds after which a process that has not begun counts as failed."""
 Found = dict[str, Any]
+Random = Callable[[], float]
+"""Between 0 and 1, or seconds."""
 
 
 # --- kill -------------------------------------------------------------------------------------------------------------
@@ -56,7 +67,7 @@ Found = dict[str, Any]
 class Victim:
     """A forked process that does something until it is killed, and says through a pipe how far it is."""
 
-    def __init__(self, work: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(self, work: Callable[[Callable[[int], None]], None]) -> None:
         self._reader, writer = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
@@ -64,49 +75,66 @@ class Victim:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, 1)
             os.dup2(null, 2)
-            work(lambda: os.write(writer, b".") and None)
-            os._exit(0)
+            try:
+                work(lambda count: os.write(writer, b"." * count) and None)
+            finally:
+                os._exit(0)
         os.close(writer)
 
-    def kill_after(self, seconds: float) -> int:
-        """Kill it; returns how often it said that something was done."""
-        os.read(self._reader, 1)  # it has begun
-        time.sleep(seconds)
+    def kill_after(self, seconds: float) -> tuple[int, bool]:
+        """Kill it; returns how often it said that something was done, and whether it was still at work."""
+        ready, _, _ = select.select([self._reader], [], [], PATIENCE)
+        said = len(os.read(self._reader, 1)) if ready else 0  # it has begun
+        time.sleep(seconds if said else 0)
         os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        said = 1
+        _, status = os.waitpid(self.pid, 0)
         while chunk := os.read(self._reader, 65536):
             said += len(chunk)
         os.close(self._reader)
-        return said
+        return said, os.WIFSIGNALED(status)
 
 
-def kill_training(folder: Path, times: Iterator[float], count: int) -> Found:
-    """Killed again and again, each time gone on with: in the end the same model as undisturbed."""
+def kill_training(folder: Path, random_number: Random, count: int) -> Found:
+    """Killed again and again, each time gone on with: each model that gets ready is the undisturbed one."""
     parts = write_parts(folder / "parts", [(32, 32)] * 8)
     checkpoint, target = folder / "part.cfa.unfinished", folder / "part.cfa"
-    lost = half = unreadable = 0
-    before = 0
+    started = time.monotonic()
+    undisturbed = training.train(parts, LONG, device="cpu", checkpoint=Checkpoint(folder / "other.unfinished"))
+    takes = time.monotonic() - started
+    (folder / "other.unfinished").unlink()
+    lost = spoiled = kills = ready = different = before = moved_on = 0
 
-    def work(done: Callable[[], None]) -> None:
-        done()
+    def work(done: Callable[[int], None]) -> None:
+        done(1)
         trained = training.train(parts, LONG, device="cpu", checkpoint=Checkpoint(checkpoint))
         model_file.save_model(trained, target)
+        checkpoint.unlink()
 
-    for _ in range(count):
-        Victim(work).kill_after(next(times) * 1.5)
-        half += len(_leftovers(folder))
+    while kills < count or not ready:
+        _, killed = Victim(work).kill_after(random_number() * takes)
+        kills += killed
         epochs = _epochs(checkpoint)
-        unreadable += epochs is None
-        lost += epochs is not None and epochs < before
-        before = epochs or 0
+        spoiled += epochs is None
         if target.exists():
+            ready += 1
+            different += not same(model_file.load_model(target), undisturbed)
             target.unlink()
             checkpoint.unlink(missing_ok=True)
-            before = 0
-    resumed = training.train(parts, LONG, device="cpu", checkpoint=Checkpoint(checkpoint))
-    equal = same(resumed, training.train(parts, LONG, device="cpu"))
-    return {"kills": count, "epochs lost": lost, "half-written": half, "unreadable": unreadable, "same model": equal}
+            epochs = 0
+        else:
+            lost += (epochs or 0) < before
+            moved_on += (epochs or 0) > before
+        before = epochs or 0
+    return {
+        "kills": kills,
+        "one training takes, s": round(takes, 2),
+        "of the kills with a new epoch on the disk": moved_on,
+        "finished epochs lost": lost,
+        "damaged files": spoiled,
+        "trainings that got ready": ready,
+        "of them not the undisturbed model": different,
+        "temporary files left": _leftovers(folder),
+    }
 
 
 def _epochs(path: Path) -> int | None:
@@ -120,111 +148,228 @@ def _epochs(path: Path) -> int | None:
     return int(json.loads(header["__metadata__"]["cfa-checkpoint"])["epochs"])
 
 
-def kill_inspecting(folder: Path, times: Iterator[float], count: int) -> Found:
-    """Maps and table are whole or not there."""
+def kill_inspecting(folder: Path, random_number: Random, count: int) -> Found:
+    """Maps and table are whole or not there, and the next inspection works."""
     model_file.save_model(_tiny(folder), folder / "part.cfa")
-    shots = folder / "shots"
+    shots, target = folder / "shots", folder / "out"
     shots.mkdir()
-    for number in range(60):
+    target.mkdir()
+    for number in range(SHOTS):
         Image.fromarray(picture(number)).save(shots / f"{number:02}.png")
-    half = unreadable = finished = 0
+    targets = ["--csv", str(target / "a.csv"), "--maps", str(target / "maps"), "--device", "cpu"]
 
-    def work(done: Callable[[], None]) -> None:
-        done()
-        targets = ["--csv", str(folder / "out" / "a.csv"), "--maps", str(folder / "out" / "maps")]
-        (folder / "out").mkdir(exist_ok=True)
-        app(["inspect", str(folder / "part.cfa"), str(shots), *targets, "--device", "cpu"], standalone_mode=False)
+    def inspect() -> object:
+        return app(["inspect", str(folder / "part.cfa"), str(shots), *targets], standalone_mode=False)
 
-    for _ in range(count):
-        Victim(work).kill_after(next(times) * 2.0)
-        half += len(_leftovers(folder))
-        for path in (folder / "out").rglob("*.tiff"):
-            if path.name.startswith(TEMPORARY_PREFIX):
-                continue
-            try:
-                unreadable += np.asarray(Image.open(path)).shape != (32, 32)
-            except (OSError, SyntaxError, ValueError):
-                unreadable += 1
-        table = folder / "out" / "a.csv"
-        if table.exists():
-            finished += 1
-            unreadable += len(table.read_text().splitlines()) != 61
-            table.unlink()
-    return {"kills": count, "finished": finished, "half-written": half, "unreadable": unreadable}
+    def work(done: Callable[[int], None]) -> None:
+        while True:
+            done(1)
+            inspect()
+
+    def once(done: Callable[[int], None]) -> None:
+        inspect()
+        done(2 if _spoiled(target) == (0, SHOTS, 1) else 1)
+
+    Victim(once).kill_after(0)
+    started = time.monotonic()
+    Victim(once).kill_after(0)
+    takes = time.monotonic() - started
+    kills = spoiled = failed = left = at_work = 0
+    while kills < count:
+        shutil.rmtree(target)
+        target.mkdir()
+        _, killed = Victim(work).kill_after(random_number() * takes)
+        kills += killed
+        damaged, maps, tables = _spoiled(target)
+        spoiled += damaged
+        at_work += 0 < maps < SHOTS or tables == 0
+        left += _leftovers(folder)
+        said, _ = Victim(once).kill_after(0)
+        failed += said != 2
+    return {
+        "kills": kills,
+        "one inspection takes, s": round(takes, 2),
+        "of the kills before the table was there": at_work,
+        "damaged maps and tables": spoiled,
+        "restarts that failed": failed,
+        "temporary files left": left,
+    }
 
 
-def kill_labelling(folder: Path, times: Iterator[float], count: int) -> Found:
+def _spoiled(target: Path) -> tuple[int, int, int]:
+    """How many maps and tables are damaged, and how many there are of each."""
+    damaged = 0
+    maps = [path for path in target.rglob("*.tiff") if not path.name.startswith(TEMPORARY_PREFIX)]
+    for path in maps:
+        try:
+            damaged += np.asarray(Image.open(path)).shape != (32, 32)
+        except (OSError, SyntaxError, ValueError):
+            damaged += 1
+    tables = list(target.glob("*.csv"))
+    damaged += sum(len(table.read_text().splitlines()) != SHOTS + 1 for table in tables)
+    return damaged, len(maps), len(tables)
+
+
+def kill_labelling(folder: Path, random_number: Random, count: int) -> Found:
     """Each label that was said to be saved is there; the store is sound."""
     path, sample = folder / "reviews.sqlite", Sample(folder / "0.png", "0.png", None, "", None)
     with ReviewStore(path) as store:
         project = store.create_project("kill")
         store.add_images(project, [sample])
-    lost = unsound = locked = 0
-    total = 0
 
-    def work(done: Callable[[], None]) -> None:
+    def work(done: Callable[[int], None]) -> None:
         with ReviewStore(path) as opened:
             opened.claim(project)
             labels = (Label.GOOD, Label.DEFECT)
             for number in range(10_000_000):
                 opened.label(project, {sample.path: labels[number % 2]})
-                done()
+                done(1)
 
+    return _labels_after_kills(path, project, work, lambda: random_number() * 0.2, count)
+
+
+def kill_window(folder: Path, random_number: Random, count: int) -> Found:
+    """The same in the real window: what it has shown as saved is there, and the next window goes on with it."""
+    path = folder / "reviews.sqlite"
+    samples = [
+        Sample(write_picture(folder / f"{number}.png", 10 + number), f"{number}.png", None, "", None)
+        for number in range(30)
+    ]
+    with ReviewStore(path) as store:
+        project = store.create_project("kill")
+        store.add_images(project, samples)
+    return _labels_after_kills(path, project, lambda done: _label_in_window(path, done), random_number, count)
+
+
+def _label_in_window(path: Path, done: Callable[[int], None]) -> None:
+    """Go on with the review, and label; tell how many labels there are each time that the window says "saved"."""
+    from PySide6.QtCore import QTimer
+    from PySide6.QtWidgets import QApplication
+
+    from cfa_gui.main_window import MainWindow
+    from cfa_gui.settings import SettingsStore
+
+    qt = QApplication(["kill"])
+    window = MainWindow(SettingsStore(path.with_name("preferences.json")), None, FakeEngine(), Answers(), lambda: path)
+    window.show()
+    given = told = 0
+    timer = QTimer(interval=3)
+
+    def label() -> None:
+        nonlocal given
+        parts = window.parts
+        if parts is None or parts.session.state != "idle":
+            return
+        if not len(parts.session.review):
+            if parts.session.resumable is not None:
+                parts.keeping.resume()
+                parts.session.keeping_changed.connect(tell)
+            return
+        place = given % len(parts.session.review)
+        parts.session.select((place,), place)
+        group = parts.session.review.groups[place]
+        (parts.review.defect if group == Group.GOOD else parts.review.good)()
+        given += 1
+
+    def tell() -> None:
+        nonlocal told
+        if window.parts is not None and window.parts.session.keeping is Keeping.SAVED and given > told:
+            done(given - told)
+            told = given
+
+    timer.timeout.connect(label)
+    timer.start()
+    qt.exec()
+
+
+def _labels_after_kills(
+    path: Path, project: int, work: Callable[[Callable[[int], None]], None], seconds: Random, count: int
+) -> Found:
+    lost = unsound = locked = total = failed = shown = 0
     for _ in range(count):
-        said = Victim(work).kill_after(next(times) * 0.2)
+        said, killed = Victim(work).kill_after(seconds())
+        failed += said == 0 or not killed
+        shown += said
         with ReviewStore(path) as store:
             written = len(store.history(project))
             lost += max(0, total + said - written)
             unsound += bool(store.check())
             locked += not store.claim(project)
         total = written
-    return {"kills": count, "labels": total, "labels lost": lost, "unsound stores": unsound, "locked": locked}
+    return {
+        "kills": count,
+        "labels said to be saved": shown,
+        "labels in the store": total,
+        "labels lost": lost,
+        "unsound stores": unsound,
+        "stores that stayed locked": locked,
+        "restarts that failed": failed,
+    }
 
 
-def kill_saving(folder: Path, times: Iterator[float], count: int) -> Found:
-    """The model file is the old one or the new one."""
-    trained, path = _tiny(folder), folder / "part.cfa"
-    model_file.save_model(trained, path)
-    half = unreadable = 0
+def kill_saving(folder: Path, random_number: Random, count: int) -> Found:
+    """Model, settings and table are, byte for byte, the old ones or the new ones."""
+    from cfa_gui.settings import SettingsStore
 
-    def work(done: Callable[[], None]) -> None:
-        while True:
-            model_file.save_model(trained, path)
-            done()
+    trained, names = _tiny(folder), ("part.cfa", "preferences.json", "table.csv")
+    rows = [[{"path": f"{number}.png", "score": number * step} for number in range(3000)] for step in (1, 2)]
 
+    def write(target: Path, which: int) -> None:
+        model_file.save_model(trained.with_threshold(manual_threshold(1.0 + which)), target / names[0])
+        SettingsStore(target / names[1]).update(list_view=("grid", "list")[which], overlay_opacity=0.1 + 0.1 * which)
+        write_bytes(target / names[2], csv_table(("path", "score"), rows[which]))
+
+    versions = []
+    for which in range(2):
+        known = folder / f"known {which}"
+        known.mkdir()
+        write(known, which)
+        versions.append({name: (known / name).read_bytes() for name in names})
+    target = folder / "target"
+    target.mkdir()
+    write(target, 0)
+
+    def work(done: Callable[[int], None]) -> None:
+        for number in range(10_000_000):
+            write(target, number % 2)
+            done(1)
+
+    spoiled = failed = left = 0
     for _ in range(count):
-        Victim(work).kill_after(next(times) * 0.1)
-        half += len(_leftovers(folder))
-        try:
-            model_file.load_model(path)
-        except CfaError:
-            unreadable += 1
-    return {"kills": count, "half-written": half, "unreadable": unreadable}
+        said, _ = Victim(work).kill_after(random_number() * 0.2)
+        failed += said == 0
+        left += _leftovers(target)
+        spoiled += sum((target / name).read_bytes() not in {known[name] for known in versions} for name in names)
+    return {
+        "kills": count,
+        "neither old nor new": spoiled,
+        "restarts that failed": failed,
+        "temporary files left": left,
+    }
 
 
-def _leftovers(folder: Path) -> list[Path]:
-    """What was being written is under another name, and never under its own; count those that took its place."""
-    found = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size == 0]
-    partial = list(folder.rglob(f"{TEMPORARY_PREFIX}*"))
-    for path in partial:
-        path.unlink()
-    return [path for path in found if path not in partial and not path.name.endswith((".lock", "-wal", "-shm"))]
+def _leftovers(folder: Path) -> int:
+    """How many temporary files the kills have left that the cleaning at the next start, an hour later, leaves too."""
+    folders = {path.parent for path in folder.rglob(f"{TEMPORARY_PREFIX}*")}
+    remove_leftovers(folders, now=time.time() + 2 * 3600)
+    return len(list(folder.rglob(f"{TEMPORARY_PREFIX}*")))
 
 
 def _tiny(folder: Path) -> TrainedModel:
     return training.train(write_parts(folder / "good", [(32, 32)] * 8), TINY, device="cpu")
 
 
-def measure_kill(kills: int, **_: Any) -> Found:
-    """A quarter of the kills for each kind of work."""
+def measure_kill(kills: int) -> Found:
+    """A fifth of the kills for each kind of work."""
+    import cfa_gui.workbench  # noqa: F401  read once, before the forks
+
     backbone = build_backbone("lite0")
-    training.build_backbone = lambda *_: backbone  # read once, before the forks
-    random_times = random.Random(0)
-    times = iter(random_times.random, 2.0)
+    training.build_backbone = lambda *_: backbone
+    random_number = random.Random(0).random
     found = {}
-    for work in (kill_labelling, kill_saving, kill_inspecting, kill_training):
+    for work in (kill_labelling, kill_window, kill_saving, kill_inspecting, kill_training):
         with tempfile.TemporaryDirectory() as name:
-            process = _in_fork(lambda work=work, name=name: work(Path(name), times, kills // 4))
+            process = _in_fork(lambda work=work, name=name: work(Path(name), random_number, kills // 5))
             found[work.__name__.removeprefix("kill_")] = process
             print(work.__name__, process, flush=True)
     return found
@@ -244,50 +389,10 @@ def _in_fork(work: Callable[[], Found]) -> Found:
     return dict(json.loads(data)) if data else {"failed": True}
 
 
-# --- soak -------------------------------------------------------------------------------------------------------------
+# --- determinism -----------------------------------------------------------------------------------------------------
 
 
-def measure_soak(images: int, **_: Any) -> Found:
-    """Memory, descriptors and threads over many inspections in one process."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        inspector = Inspector(_tiny(folder), device="cpu")
-        for number in range(20):
-            Image.fromarray(picture(number, 40 + number, 56)).save(folder / f"{number}.jpg")
-        samples = find_samples([folder / f"{number}.jpg" for number in range(20)])
-        resident: list[float] = []
-        first: tuple[int, int] | None = None
-        for done in range(0, images, len(samples)):
-            for _result in inspector.inspect_many(samples):
-                pass
-            if done % 200 == 0:
-                resident.append(_resident())
-            if done >= images // 10 and first is None:
-                first = _open_files(), threading.active_count()
-        gc.collect()
-        quarters = np.array_split(np.array(resident), 4)
-        means = [round(float(part.mean()), 1) for part in quarters]
-        return {
-            "images": images,
-            "MB by quarter": means,
-            "last / second": round(means[3] / means[1], 4),
-            "files and threads": [first, (_open_files(), threading.active_count())],
-        }
-
-
-def _resident() -> float:
-    status = Path("/proc/self/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
-
-
-def _open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-# --- determinism and full disk ----------------------------------------------------------------------------------------
-
-
-def measure_determinism(**_: Any) -> Found:
+def measure_determinism(_kills: int) -> Found:
     """The same seed twice, each in a process of its own: the same content of the model file but for date and time."""
     digests = []
     with tempfile.TemporaryDirectory() as name:
@@ -304,59 +409,9 @@ def measure_determinism(**_: Any) -> Found:
     return {"the same": digests[0] == digests[1]}
 
 
-@contextmanager
-def small_disk(megabytes: int) -> Iterator[Path]:
-    """A file system of its own."""
-    with tempfile.TemporaryDirectory() as name:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", name], check=True)
-        try:
-            yield Path(name)
-        finally:
-            subprocess.run(["umount", name], check=True)
-
-
-def measure_disk(**_: Any) -> Found:
-    """A disk that is full: a sentence, and what was there is still there."""
-    found: Found = {}
-    with tempfile.TemporaryDirectory() as name, small_disk(3) as disk:
-        trained = _tiny(Path(name))
-        model_file.save_model(trained, Path(name) / "part.cfa")
-        (disk / "part.cfa").write_bytes(b"the old one")
-        store = ReviewStore(disk / "reviews.sqlite")
-        project = store.create_project("full")
-        sample = Sample(disk / "0.png", "0.png", None, "", None)
-        store.add_images(project, [sample])
-        (disk / "filler").write_bytes(b"x" * 1_000_000)
-        fill = (disk / "more").open("wb", buffering=0)
-        try:
-            while True:
-                fill.write(b"x" * 4096)
-        except OSError:
-            fill.close()
-        found["model"] = _sentence(lambda: model_file.save_model(trained, disk / "part.cfa"))
-        found["old model there"] = (disk / "part.cfa").read_bytes() == b"the old one"
-        found["label"] = _sentence(lambda: [store.label(project, {sample.path: Label.GOOD}) for _ in range(200)])
-        before = len(store.history(project))
-        (disk / "more").unlink()
-        store.label(project, {sample.path: Label.DEFECT})
-        found["store goes on"] = len(store.history(project)) == before + 1 and store.check() == []
-        store.close()
-    return found
-
-
-def _sentence(work: Callable[[], object]) -> str:
-    try:
-        work()
-    except CfaError as error:
-        return str(error)
-    return ""
-
-
-MEASUREMENTS: dict[str, Callable[..., Found]] = {
+MEASUREMENTS: dict[str, Callable[[int], Found]] = {
     "kill": measure_kill,
     "determinism": measure_determinism,
-    "disk": measure_disk,
-    "soak": measure_soak,
 }
 
 
@@ -365,12 +420,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(MEASUREMENTS), default=list(MEASUREMENTS))
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "reliability.json")
     asked = parser.parse_args()
     known = json.loads(asked.out.read_text()) if asked.out.exists() else {}
     for name in asked.only:
-        known[name] = MEASUREMENTS[name](kills=asked.kills, images=asked.images)
+        known[name] = MEASUREMENTS[name](asked.kills)
         print(name, json.dumps(known[name]), flush=True)
         asked.out.write_text(json.dumps(known, indent=1) + "\n")
 

@@ -65,7 +65,7 @@ def _one_start(folder: Path) -> float:
     )
     started = time.time()
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=_environment(folder), capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=ROOT, env=environment(folder), capture_output=True, text=True, check=True
     )
     return 1000 * (float(done.stdout.split()[0]) - started)
 
@@ -76,7 +76,7 @@ def measure_stall(folder: Path) -> dict[str, Any]:
 
     from core.progress import Phase
 
-    desk = _Desk()
+    desk = Desk()
     desk.open_sample_parts(folder)
     gaps: dict[str, list[tuple[float, float]]] = {}
     phase = "at rest"
@@ -123,7 +123,7 @@ def measure_threshold(folder: Path) -> dict[str, Any]:
     import numpy as np
     from PySide6.QtWidgets import QApplication
 
-    desk = _Desk()
+    desk = Desk()
     desk.open_inspected(_pictures(folder, SCORED, (256, 256)))
     session = desk.session
     scores = session.review.scores
@@ -146,7 +146,7 @@ def measure_threshold(folder: Path) -> dict[str, Any]:
 
 def measure_memory(folder: Path) -> dict[str, Any]:
     """MB up or down from the middle, while paging through 1,000 pictures of 4 megapixels, after the first 100."""
-    desk = _Desk()
+    desk = Desk()
     desk.open_inspected(_pictures(folder, PAGED, PICTURE))
     order = desk.parts.images.order.tolist()
     shown: list[object] = []
@@ -173,7 +173,7 @@ def measure_cancel(folder: Path) -> dict[str, Any]:
     """Ms from "cancel" until the window is at rest again, in each phase of a training and in an inspection."""
     from core.progress import Phase
 
-    desk = _Desk()
+    desk = Desk()
     found: dict[str, float] = {}
     desk.open_sample_parts(folder)
     for name in ("standard", "paper"):
@@ -195,10 +195,14 @@ def measure_cancel(folder: Path) -> dict[str, Any]:
     return {"cancel": max(found.values()), "by phase": {name: round(value) for name, value in found.items()}}
 
 
-class _Desk:
-    """The real window with the real engine."""
+class Desk:
+    """The real window with the real engine.
 
-    def __init__(self) -> None:
+    Args:
+        store: Where the review is kept; None: nowhere.
+    """
+
+    def __init__(self, store: Path | None = None) -> None:
         from PySide6.QtWidgets import QApplication
 
         from cfa_gui import theme
@@ -210,7 +214,7 @@ class _Desk:
         assert isinstance(app, QApplication)
         self._app = app
         theme.apply(app, "dark")
-        self.window = MainWindow(SettingsStore())
+        self.window = MainWindow(SettingsStore(), store=None if store is None else lambda: store)
         self._keeper = GarbageKeeper(self.window)  # as cfa_gui.app does
         self.window.engine_ready.connect(self._keeper.settle)
         self.window.show()
@@ -368,7 +372,7 @@ def _resident() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path) -> dict[str, str]:
     """With preferences of its own, and a screen where there is none."""
     found = dict(os.environ)
     if not (found.get("DISPLAY") or found.get("WAYLAND_DISPLAY")):
@@ -393,7 +397,7 @@ def _in_own_process(name: str) -> dict[str, Any]:
         done = subprocess.run(
             [sys.executable, __file__, "--measure", name, folder],
             cwd=ROOT,
-            env=_environment(Path(folder)),
+            env=environment(Path(folder)),
             stdout=subprocess.PIPE,
             text=True,
             check=True,
@@ -420,7 +424,7 @@ def _show(results: dict[str, dict[str, Any]]) -> None:
 def _machine() -> str:
     from core.version import VERSION
 
-    screen = _environment(Path()).get("QT_QPA_PLATFORM") or "a display"
+    screen = environment(Path()).get("QT_QPA_PLATFORM") or "a display"
     return f"cfa-gui {VERSION}, {platform.machine()}, {os.cpu_count()} CPUs, {screen}; ms, memory in MB"
 
 

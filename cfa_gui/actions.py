@@ -304,6 +304,14 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("focus_images", "View", "Go to the images", "Put the keyboard on the list.", ("Ctrl+L",), "", ""),
     Entry("shortcuts", "Help", "Keyboard shortcuts", "All keys on one sheet.", ("F1",), "keyboard-outline"),
     Entry("log", "Help", "Show the log file", "Open the folder of the log file.", (), "text-box-outline"),
+    Entry(
+        "diagnostics",
+        "Help",
+        "Copy diagnostics",
+        "Copy versions, device, settings and the end of the log, for a report. No image and no folder is in it.",
+        (),
+        "content-copy",
+    ),
     Entry("about", "Help", "About", "Versions and devices.", (), "information-outline", begins_group=True),
 )
 HIDDEN = frozenset({"undo_everywhere"})

@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import logging.handlers
 import signal
 import sys
 import threading
@@ -10,38 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-import platformdirs
 from PySide6.QtCore import QMessageLogContext, QObject, Qt, QTimer, QtMsgType, Signal, Slot, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
 
 from cfa_gui import theme
 from cfa_gui.errors import user_message
 from cfa_gui.garbage import GarbageKeeper
+from cfa_gui.log import log_path, start_log
 from cfa_gui.main_window import APP_NAME, MainWindow
 from cfa_gui.settings import SettingsStore
 
 _log = logging.getLogger("cfa_gui")
-_LOG_BYTES = 1_000_000
-
-
-def log_path() -> Path:
-    """The log file on this machine."""
-    return Path(platformdirs.user_log_dir(APP_NAME, appauthor=False)) / f"{APP_NAME}.log"
-
-
-def start_log(path: Path) -> Path | None:
-    """Write warnings and errors to a file that keeps its size; None where that is not possible."""
-    root = logging.getLogger()
-    root.setLevel(logging.INFO)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.handlers.RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=2, encoding="utf-8")
-    except OSError as error:
-        _log.warning("no log file: %s", error)
-        return None
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root.addHandler(handler)
-    return path
 
 
 class SafetyNet(QObject):

@@ -23,12 +23,14 @@ from cfa_gui.controllers.train import TrainController
 from cfa_gui.jobs import JobRunner
 from cfa_gui.models.engine import Engine, Facilities
 from cfa_gui.models.image_list import ImageListModel
+from cfa_gui.models.keeper import MODELS
 from cfa_gui.models.notices import Notices
 from cfa_gui.models.session import Session
 from cfa_gui.models.thumbnails import ThumbnailCache
 from cfa_gui.settings import SettingsStore
 from core.config import preset
 from core.errors import ConfigError
+from core.leftovers import remove_leftovers
 from core.progress import CancelToken, Report
 
 _log = logging.getLogger(__name__)
@@ -106,6 +108,7 @@ class Composition(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
+        self._store = store
         self.engine = engine
         self.settings = settings
         self.ask = ask
@@ -150,6 +153,7 @@ class Composition(QObject):
             store,
             self.inspect.inspect,
             lambda: ask.folder("Where are the images now?", self._folder()),
+            self.samples.bring_back,
             self,
         )
         self.export = ExportController(self.session, self.tasks, self.notices, settings, ask, self)
@@ -180,13 +184,25 @@ class Composition(QObject):
             then()
             return facilities
 
+        self.checker.submit(lambda _report, _cancel: self._tidy())
         self.keeping.start()
         job = self.runner.submit(work)
         job.succeeded.connect(self._on_warm)
         job.failed.connect(self.tasks.tell)
 
+    def _tidy(self) -> None:
+        """Remove what a program that was killed left where this one writes; on a thread of its own."""
+        written = [Path(path).parent for path in self.settings.preferences.recent_models]
+        store = [] if self._store is None else [self._store.parent, self._store.with_name(MODELS)]
+        removed = remove_leftovers([*store, self.settings.path.parent, *written])
+        if removed:
+            _log.info("%d leftovers of a program that was killed are removed", len(removed))
+
     @Slot(object)
     def _on_warm(self, facilities: Facilities) -> None:
+        devices = [words for _name, words in facilities.devices]
+        found = [f"{name} {version}" for name, version in facilities.versions]
+        _log.info("devices: %s; %s", "; ".join(devices), ", ".join(found))
         self.session.set_facilities(facilities)
 
     def shutdown(self) -> None:

@@ -32,6 +32,7 @@ def _window(window: "MainWindow") -> Mapping[str, Handler]:
         "quit": window.close,
         "shortcuts": window.show_shortcuts,
         "log": window.show_log,
+        "diagnostics": window.copy_diagnostics,
         "about": window.show_about,
         "hide_overlay": window.toggle_overlay,
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, Qt, QTimer, QUrl, Signal, Slot
-from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QLabel, QMainWindow, QStackedWidget, QWidget
 
 from cfa_gui import settings as settings_module
@@ -257,6 +257,22 @@ class MainWindow(QMainWindow):
         shown = QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._log_file.parent)))
         if not shown:
             self.parts.notices.post(f"The log file is {self._log_file}.")
+
+    def copy_diagnostics(self) -> None:
+        """Put what a report needs on the clipboard, to be looked at before it is sent."""
+        if self.parts is None:
+            return
+        from cfa_gui.diagnostics import diagnostics
+
+        size, scale = self.screen().size(), self.devicePixelRatioF()
+        words = f"{size.width()} × {size.height()}, scale {scale:g}, {QGuiApplication.platformName()}"
+        text = diagnostics(self.parts.session, self._settings.preferences, words, self._log_file)
+        QGuiApplication.clipboard().setText(text)
+        self.parts.notices.post(
+            "Diagnostics copied: versions, device, settings and the end of the log. No image and no folder is in them.",
+            "success",
+            details=text,
+        )
 
     def show_about(self) -> None:
         """Versions and devices."""

@@ -6,8 +6,6 @@ The configuration of a training is not a preference: it is in the model file.
 import json
 import logging
 import math
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -18,6 +16,8 @@ from PySide6.QtCore import QByteArray, QSettings
 from PySide6.QtWidgets import QMainWindow
 
 from cfa_gui.theme import COLOUR_MAPS
+from core.atomic_file import make_folder, write_bytes
+from core.errors import OutputError
 
 VERSION = 1
 RECENT = 10
@@ -83,6 +83,11 @@ class SettingsStore:
             _log.warning("%s", self.warning)
 
     @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    @property
     def preferences(self) -> Preferences:
         """What is in force now."""
         return self._preferences
@@ -121,9 +126,10 @@ class SettingsStore:
         changed = {name: value for name, value in pairs.items() if value != getattr(default, name)}
         text = json.dumps({"version": VERSION, **self._unknown, **changed}, indent=2, ensure_ascii=False)
         try:
-            _replace_file(self._path, text + "\n")
-        except OSError as error:
-            _log.warning("The preferences cannot be written to %s: %s", self._path, error)
+            make_folder(self._path.parent)
+            write_bytes(self._path, (text + "\n").encode("utf-8", "surrogateescape"))
+        except OutputError as error:
+            _log.warning("The preferences cannot be kept: %s", error)
 
 
 def default_path() -> Path:
@@ -156,19 +162,6 @@ def _geometry_store() -> QSettings:
 def _with_head(recent: tuple[str, ...], path: Path) -> tuple[str, ...]:
     head = str(path)
     return (head, *(item for item in recent if item != head))[:RECENT]
-
-
-def _replace_file(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _load(path: Path) -> tuple[Preferences, dict[str, object], str | None]:

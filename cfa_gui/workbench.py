@@ -19,6 +19,8 @@ from cfa_gui.panels.training import TrainingPanel
 _RIGHT = 360
 _LEFT = 280
 _BOTTOM = 232
+_SETTLE = 500
+"""Milliseconds after which the slider of the opacity rests."""
 _MOST_CONTROLS = 200
 """More than all panels have; Tab gives up there."""
 
@@ -34,6 +36,9 @@ class Workbench(QMainWindow):
         self._focus_check = QTimer(self, singleShot=True, interval=0)
         self._focus_check.timeout.connect(self._bring_focus_back)
         session, preferences = parts.session, parts.settings.preferences
+        self._opacity = preferences.overlay_opacity
+        self._settle = QTimer(self, singleShot=True, interval=_SETTLE)
+        self._settle.timeout.connect(self._keep_opacity)
         self.canvas = CanvasPanel(session)
         self.images = ImagesPanel(session, parts.images)
         self.samples = SamplesPanel(session)
@@ -159,7 +164,7 @@ class Workbench(QMainWindow):
         parts.pictures.thumbnail_ready.connect(images.redraw)
         canvas.region_drawn.connect(parts.samples.add_region)
         canvas.overlay_chosen.connect(partial(self._remember, "overlay_mode"))
-        canvas.opacity_chosen.connect(partial(self._remember, "overlay_opacity"))
+        canvas.opacity_chosen.connect(self._on_opacity)
         canvas.colour_map_chosen.connect(partial(self._remember, "colour_map"))
         canvas.canvas.drawing_changed.connect(self.samples.show_drawing)
 
@@ -201,6 +206,16 @@ class Workbench(QMainWindow):
         threshold.reset_wanted.connect(parts.threshold.reset)
         threshold.cell_chosen.connect(self._on_cell)
         parts.session.shown_changed.connect(self._on_shown)
+
+    @Slot(float)
+    def _on_opacity(self, opacity: float) -> None:
+        """Keep it once the slider rests: each write waits for the disk."""
+        self._opacity = opacity
+        self._settle.start()
+
+    @Slot()
+    def _keep_opacity(self) -> None:
+        self._remember("overlay_opacity", self._opacity)
 
     def _remember(self, name: str, value: object) -> None:
         self._parts.settings.update(**{name: value})

@@ -253,6 +253,19 @@ def restore_backbone(name: str, state: Mapping[str, Tensor]) -> Backbone:
     return backbone
 
 
+def require_state(name: str, state: Mapping[str, Tensor]) -> None:
+    """See that a state fits an architecture, before memory for the architecture is taken.
+
+    Raises:
+        ConfigError: timm does not know the architecture any more.
+        ValueError: It does not fit.
+    """
+    with torch.device("meta"):  # shapes alone
+        wanted = random_backbone(name).state_dict()
+    if {key: tensor.shape for key, tensor in wanted.items()} != {key: tensor.shape for key, tensor in state.items()}:
+        raise ValueError("the weights are of another network")
+
+
 def random_backbone(name: str) -> Backbone:
     """A backbone with random weights, as fast and as large as one with pretrained ones.
 

@@ -14,14 +14,17 @@ from typing import Any, NoReturn, cast
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from core.atomic_file import write_bytes
-from core.backbone import restore_backbone
+from core.backbone import require_state, restore_backbone
 from core.config import Config
 from core.digests import state_digest
 from core.errors import CfaError, ModelFileError
+from core.images import shown
 from core.model import CfaModel
+from core.model_header import LENGTH_BYTES, MAX_HEADER, parse, require_layout, require_shallow
 from core.threshold import Threshold
 from core.trained_model import Calibration, TrainedModel, TrainingSummary
 from core.version import VERSION
@@ -30,10 +33,10 @@ FORMAT_VERSION = 2
 """2: with the radii of the centres."""
 SUFFIX = ".cfa"
 _KEY = "cfa"
-_LENGTH_BYTES = 8
-"""A safetensors file is the header's length (little endian), the header (JSON), and the tensors."""
-_MAX_HEADER = 100_000_000
-"""What safetensors itself allows."""
+_FIELDS = frozenset(
+    {"format_version", "app_version", "config", "threshold", "calibration", "summary", "created", "digest"}
+)
+"""Of the JSON in the header. Another field is another format version."""
 _NO_DIGEST = "0" * 64
 _BEFORE_DIGEST = rb"\"digest\": \""
 """As the digest's key stands in the header: the settings are JSON in a string of JSON. A quotation mark within a string
@@ -48,7 +51,8 @@ def save_model(trained: TrainedModel, path: Path) -> None:
 
     Raises:
         OutputError: The place cannot be written.
-        ModelFileError: A figure of the training is not finite; such a model would not work.
+        ModelFileError: A figure of the training is not finite, and such a model would not work; or it names too many
+            images.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in trained.network.state_dict().items()}
     threshold = trained.threshold
@@ -70,6 +74,10 @@ def save_model(trained: TrainedModel, path: Path) -> None:
             "Look for odd images among the good ones, or use another backbone."
         ) from error
     data = bytearray(safetensors.torch.save(tensors, metadata={_KEY: text}))
+    if int.from_bytes(data[:LENGTH_BYTES], "little") > MAX_HEADER:
+        raise ModelFileError(
+            "There are more held-out images than a model file can name. Nothing was saved. Hold out a smaller share."
+        )
     place = _place_of_digest(data)
     data[place] = _digest(data, place).encode()
     write_bytes(path, data)
@@ -110,9 +118,9 @@ def load_model(path: Path) -> TrainedModel:
 def _build(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TrainedModel:
     config = Config.from_json(content["config"])
     prefix = "backbone."
-    backbone = restore_backbone(
-        config.backbone, {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
-    )
+    state = {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
+    require_state(config.backbone, state)  # a name may stand for a network of any size
+    backbone = restore_backbone(config.backbone, state)
     network = CfaModel(
         backbone, descriptor_ratio=config.method.descriptor_ratio, initial_radius=config.method.initial_radius
     )
@@ -121,6 +129,7 @@ def _build(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
     _require_fit(width == network.bank.shape[1] and centres >= config.method.neighbours)
     network.set_bank(bank)
     _require_fit(all(tensors[name].dtype == mine.dtype for name, mine in network.state_dict().items()))
+    _require_fit(all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()))
     network.load_state_dict(dict(tensors), strict=True)
     network.requires_grad_(requires_grad=False)
     names, scores = content["calibration"]["names"], content["calibration"]["scores"]
@@ -150,26 +159,32 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
         if not stat.S_ISREG(status.st_mode):
             raise ModelFileError(f"{path} is not an ordinary file. Name a model file ({SUFFIX}).")
         with path.open("rb") as file:
-            start = file.read(_LENGTH_BYTES)
+            start = file.read(LENGTH_BYTES)
             length = int.from_bytes(start, "little")
-            if len(start) < _LENGTH_BYTES or not 0 < length <= min(_MAX_HEADER, status.st_size - _LENGTH_BYTES):
+            room = status.st_size - LENGTH_BYTES - length
+            if len(start) < LENGTH_BYTES or not 0 < length <= MAX_HEADER or room < 0:
                 _refuse(path, "it is no model file, or cut short")
-            content = _content(file.read(length), path)  # before the rest: an arbitrary file may be huge
+            content = _content(file.read(length), room, path)  # before the rest: an arbitrary file may be huge
             file.seek(0)
-            return content, file.read()
+            return content, file.read(status.st_size)
     except FileNotFoundError as error:
         raise ModelFileError(f"There is no model file {path}. Check the name, or train a model first.") from error
     except OSError as error:
         raise ModelFileError(
             f"{path} cannot be read: {error.strerror or error}. Check the drive and your rights."
         ) from error
+    except MemoryError as error:
+        raise ModelFileError(f"{path} does not fit into memory. Close other programs, and try again.") from error
 
 
-def _content(header: bytes, path: Path) -> dict[str, Any]:
+def _content(header: bytes, room: int, path: Path) -> dict[str, Any]:
+    """The JSON of ours in a header behind which there are `room` bytes of tensors."""
     try:
-        text = json.loads(header)["__metadata__"][_KEY]
+        tensors = parse(header)
+        text = tensors.pop("__metadata__")[_KEY]
+        require_shallow(text.encode())
         content = json.loads(text, parse_constant=_not_finite, parse_float=_finite)
-    except (ValueError, LookupError, TypeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         _refuse(path, "it is no model file, or its header is damaged")
     version = content.get("format_version") if isinstance(content, dict) else None
     if type(version) is not int or version < 1:
@@ -179,6 +194,12 @@ def _content(header: bytes, path: Path) -> dict[str, Any]:
             f"{path} was written by a newer program (format {version}; this one reads up to {FORMAT_VERSION}). "
             "Install the newer version to open it."
         )
+    if unknown := set(content) - _FIELDS:
+        _refuse(path, f"it has a field that no model has ({shown(min(unknown))[:40]})")
+    try:
+        require_layout(tensors, room)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        _refuse(path, "it is damaged (its tensors do not fill it)")
     return cast("dict[str, Any]", content)
 
 

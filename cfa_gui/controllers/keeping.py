@@ -16,6 +16,7 @@ from cfa_gui.models.keeper import Keeper, Resumed
 from cfa_gui.models.notices import Notices
 from cfa_gui.models.review import GROUP_OF, Review
 from cfa_gui.models.run_state import RunState
+from cfa_gui.models.samples import SampleSet
 from cfa_gui.models.session import Collection, Keeping, Session
 from core.review_records import Project, Scored
 from core.samples import Sample
@@ -37,6 +38,7 @@ class KeepingController(QObject):
         store: The store's file; None: nothing is kept.
         inspect_again: Makes the heat maps of a kept review anew.
         ask_folder: Asks for the folder in which moved images are.
+        bring_back: Takes the good parts that were open beside the review.
         parent: The Qt parent.
     """
 
@@ -49,6 +51,7 @@ class KeepingController(QObject):
         store: Path | None,
         inspect_again: Callable[[Sequence[Sample]], object],
         ask_folder: Callable[[], Path | None],
+        bring_back: Callable[[SampleSet], object],
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
@@ -57,6 +60,7 @@ class KeepingController(QObject):
         self._notices = notices
         self._inspect_again = inspect_again
         self._ask_folder = ask_folder
+        self._bring_back = bring_back
         self._runner = JobRunner("keeper", self)
         self._keeper = None if store is None else Keeper(store, engine)
         self._restoring = False
@@ -76,6 +80,8 @@ class KeepingController(QObject):
             session.labels_changed.connect(self._on_review)
             session.threshold_changed.connect(self._settle.start)
             session.current_changed.connect(self._look.start)
+            session.samples_changed.connect(self._look.start)
+            session.labels_changed.connect(self._look.start)
 
     def _forget(self) -> None:
         """Of an empty review nothing is in the store."""
@@ -86,6 +92,9 @@ class KeepingController(QObject):
         self._kept_groups: NDArray[np.int8] = np.empty(0, np.int8)
         self._kept_changes = 0
         self._kept_threshold = self._session.threshold
+        self._current: Path | None = None
+        self._kept_view: dict[str, object] = {}
+        self._gone: object = None
 
     @property
     def keeps(self) -> bool:
@@ -198,11 +207,20 @@ class KeepingController(QObject):
 
     @Slot()
     def _keep_view(self) -> None:
+        """The image looked at, the good parts, and which images under review the model has learned from."""
         session = self._session
-        if self._keeper is None or session.shown is not Collection.REVIEW or session.current < 0 or not self._writes:
+        if self._keeper is None or not self._writes:
             return
-        sample = session.current_sample()
-        self._submit(partial(self._keeper.set_view, None if sample is None else sample.path))
+        sample = session.current_sample() if session.shown is Collection.REVIEW else None
+        self._current = self._current if sample is None else sample.path
+        view: dict[str, object] = {"current": None if self._current is None else str(self._current)}
+        if session.samples is not None or self._gone is not None:
+            view["good"] = self._gone if session.samples is None else session.samples.to_json()
+        review = session.review
+        view["learned"] = [str(review.samples[place].path) for place in np.flatnonzero(review.learned)]
+        if view != self._kept_view:
+            self._kept_view = view
+            self._submit(partial(self._keeper.set_view, view))
 
     @property
     def _writes(self) -> bool:
@@ -253,11 +271,15 @@ class KeepingController(QObject):
             session.set_config(model.config)
             self._model = model, session.model_path
         session.restore_images(stored)
+        session.note_training(_paths(resumed.project.view.get("learned")), None)
+        if resumed.good is not None:
+            self._bring_back(resumed.good)
         if model is not None and stored.threshold is not None:
             session.set_threshold(stored.threshold)
         session.show(Collection.REVIEW)
         self._select(resumed)
         self._forget()
+        self._gone = None if resumed.good else resumed.project.view.get("good")  # of a drive that may come back
         self._take_note_of_images()
         self._kept_scores, self._kept_failed = session.review.scores.copy(), session.review.failed.copy()
         self._restoring = False
@@ -279,8 +301,9 @@ class KeepingController(QObject):
         if resumed.taken:
             self._session.set_keeping(Keeping.READ_ONLY)
             post(f"“{name}” is open in another window. Here you can look at it, but not label.", "warning")
-        if resumed.why_no_model:
-            post(resumed.why_no_model, "warning")
+        for why in (resumed.why_no_model, resumed.why_no_good):
+            if why:
+                post(why, "warning")
         gone = sum(not sample.path.is_file() for sample in resumed.stored.samples)
         if gone and not resumed.taken:
             word = "1 image is" if gone == 1 else f"{gone} images are"
@@ -310,6 +333,11 @@ class KeepingController(QObject):
 def _alike(one: TrainedModel, other: TrainedModel) -> bool:
     """Whether both are one training's model, whatever their thresholds."""
     return one.network is other.network and one.calibration is other.calibration
+
+
+def _paths(kept: object) -> frozenset[Path]:
+    """What the store says of files; whatever else it says counts as nothing."""
+    return frozenset(Path(path) for path in kept if isinstance(path, str)) if isinstance(kept, list) else frozenset()
 
 
 def _plain(write: Callable[[], object]) -> Callable[[object, object], object]:

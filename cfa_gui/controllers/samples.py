@@ -12,12 +12,12 @@ from cfa_gui.jobs import Job, JobRunner
 from cfa_gui.models.engine import Engine
 from cfa_gui.models.notices import Notices
 from cfa_gui.models.run_state import RunState
-from cfa_gui.models.samples import SampleSet, count_sizes, merge
+from cfa_gui.models.samples import SampleSet, count_sizes, merge, read_dataset
 from cfa_gui.models.session import Collection, Session
 from cfa_gui.settings import SettingsStore
 from core.config import Region
-from core.dataset import Dataset, Finding, Sample, check, find_samples, open_dataset
-from core.errors import ConfigError, DatasetError, ImageError
+from core.dataset import Dataset, Finding, Sample, check
+from core.errors import ConfigError, ImageError
 from core.images import read_size
 from core.progress import CancelToken, Phase, Progress, Report
 
@@ -35,18 +35,8 @@ def sample_parts_folder() -> Path:
     return Path(platformdirs.user_data_dir("cfa-gui", appauthor=False)) / "sample-parts"
 
 
-def read_dataset(paths: Sequence[Path]) -> Dataset:
-    """What the files and folders hold, as one data set.
-
-    Raises:
-        DatasetError: No image is found.
-    """
-    folders = [path for path in paths if path.is_dir()]
-    files = [path for path in paths if not path.is_dir()]
-    missing = [path for path in files if not path.exists()]
-    if missing:
-        raise DatasetError(f"{missing[0]} is not there any more. Choose another folder.")
-    return merge([open_dataset(path) for path in folders], find_samples(files) if files else ())
+def _read(paths: tuple[Path, ...]) -> SampleSet:
+    return SampleSet(read_dataset(paths), checking=True, opened=tuple(path.absolute() for path in paths))
 
 
 def _examine(dataset: Dataset, report: Report, cancel: CancelToken) -> _Checked:
@@ -93,7 +83,7 @@ class SamplesController(QObject):
         self._tasks.start(
             Task(
                 RunState.OPENING,
-                work=lambda _report, _cancel: read_dataset(wanted),
+                work=lambda _report, _cancel: _read(wanted),
                 done=self._take,
                 cancelled="Opening was cancelled.",
             ),
@@ -107,21 +97,26 @@ class SamplesController(QObject):
             return
         folder, engine = sample_parts_folder(), self._engine
 
-        def work(report: Report, cancel: CancelToken) -> Dataset:
-            return open_dataset(engine.make_sample_parts(folder, report=report, cancel=cancel))
+        def work(report: Report, cancel: CancelToken) -> SampleSet:
+            return _read((engine.make_sample_parts(folder, report=report, cancel=cancel),))
 
         self._tasks.start(
             Task(RunState.OPENING, work, self._take, cancelled="The sample parts were not made."),
             runner=self._reader,
         )
 
-    def _take(self, dataset: Dataset) -> None:
-        self._settings.remember_folder(dataset.root)
+    def _take(self, samples: SampleSet) -> None:
+        self._settings.remember_folder(samples.dataset.root)
         self._session.set_regions(())
-        self._session.set_samples(SampleSet(dataset, checking=True))
+        self._session.set_samples(samples)
         self._session.show(Collection.SAMPLES)
         self._session.reselect((0,), 0)
-        self._start_check(dataset)
+        self._start_check(samples.dataset)
+
+    def bring_back(self, samples: SampleSet) -> None:
+        """The good parts of a review that is gone on with, as they were left; they are checked again."""
+        self._session.set_samples(samples)
+        self._start_check(samples.dataset)
 
     def _start_check(self, dataset: Dataset) -> None:
         if self._check is not None:
@@ -175,7 +170,8 @@ class SamplesController(QObject):
             return
         before = self._session.samples
         if before is None:
-            self._session.set_samples(SampleSet(merge((), tuple(samples))))
+            opened = tuple(sample.path for sample in samples)
+            self._session.set_samples(SampleSet(merge((), tuple(samples)), opened=opened))
         else:
             self._session.set_samples(before.with_good(samples))
         word = "1 image was" if len(samples) == 1 else f"{len(samples)} images were"

@@ -5,8 +5,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cfa_gui.models.engine import Engine
+from cfa_gui.models.samples import SampleSet, reopened
 from core.dataset import Sample, find_samples
 from core.errors import CfaError, DatasetError
 from core.review import ReviewStore
@@ -29,6 +31,8 @@ class Resumed:
         model: The one in use; None where there was none, or it cannot be opened.
         why_no_model: Why it cannot be opened, for the user.
         taken: Another program has the project: nothing may be written.
+        good: The good parts as they were left; None where there were none, or they cannot be opened.
+        why_no_good: Why they cannot be opened, for the user.
     """
 
     project: Project
@@ -36,6 +40,8 @@ class Resumed:
     model: TrainedModel | None
     why_no_model: str
     taken: bool
+    good: SampleSet | None = None
+    why_no_good: str = ""
 
 
 class Keeper:
@@ -53,6 +59,7 @@ class Keeper:
         self._project: int | None = None
         self._identity = ""
         self._threshold: Threshold | None = None
+        self._view: Mapping[str, Any] = {}
 
     def open(self) -> Project | None:
         """Open the store; the project to go on with, where there is one."""
@@ -96,6 +103,7 @@ class Keeper:
             if self._identity:
                 self._opened.use_model(self._project, self._identity)
             self._write_threshold()
+            self._write_view()
         self._opened.add_images(self._project, samples)
 
     def add_scores(self, results: Sequence[Scored]) -> None:
@@ -115,10 +123,14 @@ class Keeper:
         if self._project is not None and self._identity and self._threshold is not None:
             self._opened.set_threshold(self._project, self._identity, self._threshold)
 
-    def set_view(self, current: Path | None) -> None:
-        """The image that is looked at."""
-        if self._project is not None:
-            self._opened.set_view(self._project, {"current": None if current is None else os.fspath(current)})
+    def set_view(self, view: Mapping[str, Any]) -> None:
+        """What is looked at, and the good parts; written with the project that comes, where there is none yet."""
+        self._view = view
+        self._write_view()
+
+    def _write_view(self) -> None:
+        if self._project is not None and self._view:
+            self._opened.set_view(self._project, self._view)
 
     def read(self, project: Project) -> Resumed:
         """A project as it was left, with its model; it is taken for this program, where no other one has it."""
@@ -130,7 +142,8 @@ class Keeper:
                 model = self._engine.load(stored.model_path)
             except CfaError as error:
                 why = str(error)
-        return Resumed(project, stored, model, why, taken=not mine)
+        good, why_no_good = _good_parts(project)
+        return Resumed(project, stored, model, why, not mine, good, why_no_good)
 
     def adopt(self, resumed: Resumed) -> None:
         """From now on what is done to the review is written to this project."""
@@ -138,6 +151,7 @@ class Keeper:
             self.leave()
         self._project, self._identity = resumed.project.id, resumed.stored.model_identity
         self._threshold = resumed.stored.threshold
+        self._view = resumed.project.view
 
     def relocate(self, project: Project, folder: Path) -> int:
         """Look below a folder for images of a project that were moved; returns how many were found."""
@@ -165,6 +179,17 @@ class Keeper:
         if self._project is None:
             raise RuntimeError("no project is being written")
         return self._project
+
+
+def _good_parts(project: Project) -> tuple[SampleSet | None, str]:
+    """The good parts that were open beside a review, or why they cannot be opened again."""
+    try:
+        kept = project.view.get("good")
+        return (None if kept is None else reopened(kept)), ""
+    except DatasetError as error:
+        return None, f"The good parts are not where they were. {error}"
+    except (LookupError, TypeError, ValueError):
+        return None, "What the store says of the good parts is damaged. Open their folder again."
 
 
 def _name(samples: Sequence[Sample]) -> str:

@@ -7,7 +7,10 @@ from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
+
+from core.leftovers import IN_USE, MAPS_PREFIX
 
 DEFAULT_BUDGET = 128 * 1024 * 1024
 """Bytes of maps held in RAM; about 500 maps of 256 x 256."""
@@ -25,6 +28,7 @@ class MapStore:
         self._held: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
         self._bytes = 0
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._in_use: FileLock | None = None
         self._on_disk: set[int] = set()
 
     def put(self, index: int, values: NDArray[np.float32]) -> None:
@@ -44,7 +48,7 @@ class MapStore:
             if index not in self._on_disk:
                 return None
             try:
-                values = np.asarray(np.load(self._file(index)), np.float32)
+                values = np.asarray(np.load(self._file(index), allow_pickle=False), np.float32)
             except (OSError, ValueError):
                 self._on_disk.discard(index)
                 return None
@@ -57,6 +61,9 @@ class MapStore:
             self._held.clear()
             self._on_disk.clear()
             self._bytes = 0
+            if self._in_use is not None:
+                self._in_use.release()
+                self._in_use = None
             if self._folder is not None:
                 with contextlib.suppress(OSError):
                     self._folder.cleanup()
@@ -69,7 +76,9 @@ class MapStore:
 
     def _file(self, index: int) -> Path:
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="cfa-maps-")
+            self._folder = tempfile.TemporaryDirectory(prefix=MAPS_PREFIX)
+            self._in_use = FileLock(Path(self._folder.name) / IN_USE, timeout=0, thread_local=False)
+            self._in_use.acquire()
         return Path(self._folder.name) / f"{index}.npy"
 
     def _drop(self, index: int) -> None:

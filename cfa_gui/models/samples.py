@@ -3,11 +3,12 @@
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.dataset import Dataset, Finding, Layout, Sample
+from core.dataset import Dataset, Finding, Layout, Sample, find_samples, open_dataset
+from core.errors import DatasetError
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class SampleSet:
         sizes: (height, width) in pixels and the number of good images of that size, most frequent first.
         removed: Good images taken out by the user.
         added: Good images taken in from the review.
+        opened: The files and folders that `dataset` was read from.
         checking: The check is still at work; findings and sizes are not known yet.
     """
 
@@ -28,6 +30,7 @@ class SampleSet:
     sizes: tuple[tuple[tuple[int, int], int], ...] = ()
     removed: frozenset[Path] = frozenset()
     added: tuple[Sample, ...] = ()
+    opened: tuple[Path, ...] = ()
     checking: bool = False
 
     @property
@@ -57,6 +60,46 @@ class SampleSet:
         listed = {s.path for s in (*self.dataset.good, *self.added)}
         more = tuple(sample for sample in fresh if sample.path not in listed)
         return dataclasses.replace(self, added=self.added + more, removed=self.removed - back)
+
+    def to_json(self) -> dict[str, list[str]]:
+        """What brings it back, as `reopened` reads it."""
+        return {
+            "opened": [os.fspath(path) for path in self.opened],
+            "removed": sorted(os.fspath(path) for path in self.removed),
+            "added": [os.fspath(sample.path) for sample in self.added],
+        }
+
+
+def reopened(kept: Mapping[str, Sequence[str]]) -> SampleSet:
+    """The good parts as they were left; images that were added and are gone are left out.
+
+    Raises:
+        DatasetError: What was opened is not there any more, or holds no image.
+    """
+    opened = tuple(map(Path, kept["opened"]))
+    dataset = read_dataset(opened)
+    added = [Path(path) for path in kept["added"] if Path(path).is_file()]
+    return SampleSet(
+        dataset,
+        removed=frozenset(map(Path, kept["removed"])),
+        added=find_samples(added) if added else (),
+        checking=True,
+        opened=opened,
+    )
+
+
+def read_dataset(paths: Sequence[Path]) -> Dataset:
+    """What the files and folders hold, as one data set.
+
+    Raises:
+        DatasetError: No image is found.
+    """
+    folders = [path for path in paths if path.is_dir()]
+    files = [path for path in paths if not path.is_dir()]
+    missing = [path for path in files if not path.exists()]
+    if missing:
+        raise DatasetError(f"{missing[0]} is not there any more. Choose another folder.")
+    return merge([open_dataset(path) for path in folders], find_samples(files) if files else ())
 
 
 def count_sizes(sizes: Iterable[tuple[int, int]]) -> tuple[tuple[tuple[int, int], int], ...]:

@@ -14,6 +14,7 @@ from core.dataset import Sample, find_samples
 from core.errors import ImageError, ThresholdError
 from core.images import read_image
 from core.inspection import Failure, Inspection, Inspector
+from core.leftovers import remove_leftovers
 from core.model_file import load_model
 from core.overlay import overlay
 from core.progress import CancelToken
@@ -99,6 +100,7 @@ def _check(targets: Targets, model: Path, samples: Sequence[Sample], stems: dict
             require_writable_folder(folder)
     if targets.csv is not None:
         require_writable(targets.csv)
+    remove_leftovers(path.parent for path in written)
 
 
 def _warn_of_mixing(targets: Targets, paths: Sequence[Path]) -> None:

@@ -15,6 +15,7 @@ from core.dataset import Label, Sample, find_samples, open_dataset, require_disj
 from core.errors import CancelledByUser, DatasetError, OutputError
 from core.evaluation import evaluate as evaluate_model
 from core.inspection import Failure, Inspector
+from core.leftovers import remove_leftovers
 from core.model_file import load_model, save_model
 from core.progress import CancelToken
 from core.sample_parts import make_sample_parts
@@ -50,6 +51,7 @@ def train(good: Path, output: Path, test: Path | None, config: Config, run: Run,
     cancel, device = run.cancel, run.device
     cancel.check()
     require_writable(output)
+    remove_leftovers([output.parent])
     dataset = open_dataset(good)
     tests = _labelled(test) if test is not None else ()
     if output.resolve() in {sample.path.resolve() for sample in (*dataset.good, *dataset.test, *tests)}:

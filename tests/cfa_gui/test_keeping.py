@@ -52,6 +52,16 @@ def restarted(bench: Bench, qtbot: QtBot) -> Bench:
     return again
 
 
+def resumed(bench: Bench, qtbot: QtBot) -> Bench:
+    """The program after a restart, gone on with the review."""
+    again = restarted(bench, qtbot)
+    bench.parts.keeping._keeper.leave()  # type: ignore[union-attr]  # what the end of a process does
+    again.parts.keeping.resume()
+    again.until(lambda: again.session.model is not None)
+    again.until_idle()
+    return again
+
+
 def test_that_the_store_has_what_the_window_says_is_saved(bench: Bench) -> None:
     reviewed(bench)
     with stored(bench) as store:
@@ -65,7 +75,7 @@ def test_that_the_store_has_what_the_window_says_is_saved(bench: Bench) -> None:
     assert kept.threshold == bench.session.threshold
     assert kept.model_path is not None
     assert kept.model_path.exists()
-    assert project.view == {"current": str(review.samples[2].path)}
+    assert project.view["current"] == str(review.samples[2].path)
 
 
 def test_that_an_undo_is_kept_as_one(bench: Bench) -> None:
@@ -105,6 +115,74 @@ def test_that_a_review_is_gone_on_with_exactly_where_it_was(bench: Bench, qtbot:
     with stored(bench) as store:
         assert len(store.projects()) == 1
         assert store.load(1).samples[2].label is Label.GOOD
+    again.parts.shutdown()
+    again.parts.deleteLater()
+
+
+def test_that_the_good_parts_come_back_as_they_were_left(bench: Bench, qtbot: QtBot) -> None:
+    reviewed(bench)
+    assert bench.session.samples is not None
+    bench.parts.samples.remove_paths([bench.session.samples.good[3].path])
+    bench.parts.samples.add_good([bench.session.review.samples[5]])
+    bench.train()
+    bench.parts.keeping._look.timeout.emit()
+    saved(bench)
+    before = bench.session.samples
+    again = restarted(bench, qtbot)
+    bench.parts.keeping._keeper.leave()  # type: ignore[union-attr]
+    again.parts.keeping.resume()
+    again.until(lambda: again.session.samples is not None and not again.session.samples.checking)
+    again.until_idle()
+    samples = again.session.samples
+    assert samples is not None
+    assert [sample.path for sample in samples.good] == [sample.path for sample in before.good]
+    assert [sample.path for sample in samples.test] == [sample.path for sample in before.test]
+    assert (samples.removed, samples.findings, samples.sizes) == (before.removed, before.findings, before.sizes)
+    assert again.session.review.learned.tolist() == bench.session.review.learned.tolist()
+    assert again.session.review.learned.sum() == 1
+    assert again.session.shown is Collection.REVIEW
+    assert again.session.allowed().train
+    again.parts.samples.restore()
+    again.parts.keeping._look.timeout.emit()
+    saved(again)
+    with stored(bench) as store:
+        assert store.projects()[0].view["good"]["removed"] == []
+    again.parts.shutdown()
+    again.parts.deleteLater()
+
+
+@pytest.mark.parametrize("kept", [{"opened": 3}, [], "x", {"opened": [], "removed": [], "added": []}])
+def test_that_good_parts_that_the_store_does_not_know_cost_no_label(bench: Bench, qtbot: QtBot, kept: object) -> None:
+    reviewed(bench)
+    bench.parts.keeping._keeper._opened.set_view(1, {"good": kept, "learned": [3]})  # type: ignore[union-attr]
+    again = restarted(bench, qtbot)
+    bench.parts.keeping._keeper.leave()  # type: ignore[union-attr]
+    again.parts.keeping.resume()
+    again.until(lambda: again.session.model is not None)
+    again.until_idle()
+    assert again.session.samples is None
+    assert any("good parts" in text for text in again.texts("warning"))
+    assert again.session.review.groups.tolist() == bench.session.review.groups.tolist()
+    again.parts.shutdown()
+    again.parts.deleteLater()
+
+
+def test_that_good_parts_on_a_drive_that_is_away_are_not_forgotten(bench: Bench, qtbot: QtBot) -> None:
+    root = reviewed(bench)
+    away = root.with_name("away")
+    root.rename(away)
+    told = "The good parts are not where they were"
+    without = resumed(bench, qtbot)
+    assert without.session.samples is None
+    assert any(told in text for text in without.texts("warning"))
+    without.parts.keeping._look.timeout.emit()
+    saved(without)
+    without.parts.shutdown()
+    without.parts.deleteLater()
+    away.rename(root)
+    again = resumed(bench, qtbot)
+    assert again.session.samples is not None
+    assert not any(told in text for text in again.texts("warning"))
     again.parts.shutdown()
     again.parts.deleteLater()
 

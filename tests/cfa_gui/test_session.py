@@ -1,5 +1,7 @@
 """Run state, samples, review, maps and pace: the truth, without a window."""
 
+import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from cfa_gui.models.samples import SampleSet, count_sizes, merge
 from cfa_gui.models.session import Collection, Session
 from core.config import Preprocessing, Region, Resizing
 from core.dataset import Dataset, Label, Layout, Sample
+from core.leftovers import remove_leftovers
 from core.placement import place
 from core.progress import Phase, Progress
 from core.threshold import manual_threshold
@@ -230,6 +233,23 @@ def test_that_maps_over_the_budget_come_back_from_disk_unchanged() -> None:
     store.clear()
     assert not folder.exists()
     assert store.get(0) is None
+
+
+def test_that_no_start_of_the_program_takes_the_maps_of_a_window_that_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    store = MapStore(budget=64)
+    for number in range(2):
+        store.put(number, np.full((4, 4), number, np.float32))
+    in_a_week = time.time() + 7 * 24 * 3600
+    assert remove_leftovers([], now=in_a_week) == []
+    assert store.get(0) is not None
+    assert store._in_use is not None
+    store._in_use.release()  # what the end of a process does
+    (left,) = tmp_path.iterdir()
+    assert remove_leftovers([], now=in_a_week) == [left]
+    store.clear()
 
 
 def test_that_a_map_put_again_replaces_the_one_on_disk() -> None:

@@ -1,6 +1,7 @@
 """Preferences are kept, and never stand in the way."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,18 @@ def test_that_what_a_later_version_wrote_is_kept(path: Path) -> None:
     path.write_text(json.dumps({"version": 2, "future": [1, 2]}), "utf-8")
     SettingsStore(path).update(list_view="grid")
     assert json.loads(path.read_text("utf-8"))["future"] == [1, 2]
+
+
+def test_that_a_file_is_on_the_disk_before_it_takes_the_place_of_the_old_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    really = {"fsync": os.fsync, "replace": os.replace}
+    for name in really:
+        monkeypatch.setattr(os, name, lambda *args, name=name: (done.append(name), really[name](*args))[1])
+    SettingsStore(path).update(list_view="grid")
+    assert done == ["fsync", "replace"]
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
 def test_that_a_place_that_cannot_be_written_does_not_stop_the_work(tmp_path: Path) -> None:
