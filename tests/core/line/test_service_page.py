@@ -68,7 +68,7 @@ def shown(browser: webdriver.Chrome, name: str) -> str:
 
 def complaints(browser: webdriver.Chrome) -> list[str]:
     """What the browser's console holds but for the answers that were to be refused."""
-    messages = [entry["message"] for entry in browser.get_log("browser")]
+    messages = [entry["message"] for entry in browser.get_log("browser")]  # type: ignore[no-untyped-call]
     return [message for message in messages if "Failed to load resource" not in message]
 
 
