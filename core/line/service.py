@@ -27,7 +27,7 @@ from core.line.service_schemas import Health, InspectionResult, ModelInfo, Model
 from core.line.service_token import is_right
 from core.version import VERSION
 
-Name = Annotated[str, Path(description="A model's name, as /models lists it.", examples=["bottle"])]
+Name = Annotated[str, Path(description="A model's name, as /models lists it.")]
 MapQuery = Annotated[
     Wanted | None, Query(alias="map", description="Instead of the Accept header: what to answer with.")
 ]
@@ -190,7 +190,7 @@ def make_app(service: Service) -> Gate:
     app.include_router(_open_routes(service))
     guards = [] if service.token is None else [Depends(_Bearer(service.token))]
     app.include_router(_guarded_routes(service), dependencies=guards)
-    schema = describe(app, secured=service.token is not None)
+    schema = describe(app, service.shelf.names, secured=service.token is not None)
 
     @app.get("/openapi.json", include_in_schema=False, dependencies=guards)
     async def openapi() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What the OpenAPI of the service says beyond what its types do."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -86,8 +87,8 @@ INSPECT: dict[str, Any] = {
 }
 
 
-def describe(app: FastAPI, *, secured: bool) -> dict[str, Any]:
-    """The OpenAPI document; every error in it is a problem."""
+def describe(app: FastAPI, names: Sequence[str], *, secured: bool) -> dict[str, Any]:
+    """The OpenAPI document, with the models that there are; every error in it is a problem."""
     schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     problem = ProblemBody.model_json_schema()
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
@@ -96,6 +97,9 @@ def describe(app: FastAPI, *, secured: bool) -> dict[str, Any]:
     schemas["Problem"] = problem
     for path in schema["paths"].values():
         for operation in path.values():
+            for parameter in operation.get("parameters", ()):
+                if parameter["name"] == "name":
+                    parameter["schema"]["enum"] = list(names)
             _complete(operation["responses"], secured=secured and "security" in operation)
     return schema
 

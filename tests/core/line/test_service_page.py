@@ -12,7 +12,6 @@ pytest.importorskip("selenium", reason="selenium is not installed")
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service as Driver
-from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 from core.line.service import Service
@@ -44,7 +43,8 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
 
 
 @pytest.fixture
-def browser(tmp_path: Path) -> Iterator[WebDriver]:
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    assert CHROMIUM is not None
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     for argument in (*ARGUMENTS, f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={WIDE[0]},{WIDE[1]}"):
@@ -57,23 +57,23 @@ def browser(tmp_path: Path) -> Iterator[WebDriver]:
         driver.quit()
 
 
-def wait(browser: WebDriver, script: str) -> None:
+def wait(browser: webdriver.Chrome, script: str) -> None:
     WebDriverWait(browser, 30).until(lambda found: found.execute_script(f"return {script}"))
 
 
-def shown(browser: WebDriver, name: str) -> str:
+def shown(browser: webdriver.Chrome, name: str) -> str:
     element = browser.find_element("id", name)
     return element.text if element.is_displayed() else ""
 
 
-def complaints(browser: WebDriver) -> list[str]:
+def complaints(browser: webdriver.Chrome) -> list[str]:
     """What the browser's console holds but for the answers that were to be refused."""
     messages = [entry["message"] for entry in browser.get_log("browser")]  # type: ignore[no-untyped-call]
     return [message for message in messages if "Failed to load resource" not in message]
 
 
 def test_that_an_image_is_inspected_and_its_verdict_heat_map_and_errors_are_shown(
-    browser: WebDriver, shelf: Shelf, tmp_path: Path
+    browser: webdriver.Chrome, shelf: Shelf, tmp_path: Path
 ) -> None:
     files = {"good": GOOD, "defect": DEFECT, "text": b"this is no picture"}
     for name, data in files.items():
@@ -88,11 +88,11 @@ def test_that_an_image_is_inspected_and_its_verdict_heat_map_and_errors_are_show
         assert float(shown(browser, "score")) > float(shown(browser, "threshold"))
         assert shown(browser, "regions") == "1"
         for width, height in (WIDE, NARROW):
-            browser.execute_cdp_cmd(  # type: ignore[attr-defined]
+            browser.execute_cdp_cmd(
                 "Emulation.setDeviceMetricsOverride",
                 {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
             )
-            assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")  # type: ignore[no-untyped-call]
+            assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
         chosen.send_keys(str(tmp_path / "text.png"))
         wait(browser, "!document.getElementById('error').hidden")
         assert "no picture of a known kind" in shown(browser, "sentence")
@@ -103,7 +103,9 @@ def test_that_an_image_is_inspected_and_its_verdict_heat_map_and_errors_are_show
         assert complaints(browser) == []
 
 
-def test_that_the_page_asks_for_the_token_and_goes_on_with_it(browser: WebDriver, shelf: Shelf, tmp_path: Path) -> None:
+def test_that_the_page_asks_for_the_token_and_goes_on_with_it(
+    browser: webdriver.Chrome, shelf: Shelf, tmp_path: Path
+) -> None:
     (tmp_path / "defect.png").write_bytes(DEFECT)
     with running(Service(shelf, token=TOKEN)) as (host, port):
         browser.get(f"http://{host}:{port}/")
@@ -114,5 +116,5 @@ def test_that_the_page_asks_for_the_token_and_goes_on_with_it(browser: WebDriver
         assert shown(browser, "sentence") == shown(browser, "entry") == ""
         browser.find_element("id", "file").send_keys(str(tmp_path / "defect.png"))
         wait(browser, "document.getElementById('word').textContent === 'Defect'")
-        kept = browser.execute_script("return [location.href, document.cookie, {...localStorage}]")  # type: ignore[no-untyped-call]
+        kept = browser.execute_script("return [location.href, document.cookie, {...localStorage}]")
         assert TOKEN not in json.dumps(kept)
