@@ -15,7 +15,6 @@ from PySide6.QtWidgets import QApplication
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cfa_gui import theme
-from cfa_gui.main_window import MainWindow
 from cfa_gui.models.live import Lamp
 from cfa_gui.settings import SettingsStore
 from core.config import preset
