@@ -12,7 +12,7 @@ from cfa_gui import settings as settings_module
 from cfa_gui import theme
 from cfa_gui.panels.start import StartPanel
 from cfa_gui.settings import SettingsStore
-from cfa_gui.widgets.lazy_plot import load_plotting
+from cfa_gui.widgets.lazy_plot import load_plotting, make_all_types
 
 if TYPE_CHECKING:
     from cfa_gui.actions import Actions
@@ -126,6 +126,7 @@ class MainWindow(QMainWindow):
         self._wire(parts, self.bench)
         if self._settings.warning:
             parts.notices.post(self._settings.warning, "warning")
+        make_all_types()
         parts.warm_up(load_plotting)
         if self._paths:
             parts.opening.open(self._paths)

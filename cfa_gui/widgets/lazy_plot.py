@@ -15,6 +15,19 @@ def load_plotting() -> None:
     import cfa_gui.widgets.plotting  # noqa: F401  it makes no object of Qt when imported
 
 
+def make_all_types() -> None:
+    """Let PySide make each of its classes now, on the GUI thread; before `load_plotting` begins on another.
+
+    PySide makes a class when it is first asked for, and that is not safe between threads. The plotting library asks
+    for all of them when it is imported; a GUI thread that paints at that moment was seen to crash.
+    """
+    from PySide6 import QtCore, QtGui, QtWidgets
+
+    for module in (QtCore, QtGui, QtWidgets):
+        for name in dir(module):
+            getattr(module, name)
+
+
 class Chart(Protocol):
     """What draws: a widget that knows the plotting library."""
 

@@ -8,7 +8,6 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from cfa_gui.models.live import Lamp, LiveState
-from core.inspection import Inspector
 from core.line.sources import FolderChoice, VideoChoice
 from core.opencv import cv2
 from tests.core.parts import picture, with_defect
@@ -40,6 +39,8 @@ def write_line(path: Path) -> Path:
 
 
 def test_that_a_video_is_judged_as_it_runs_and_scores_as_the_engine_alone_does(desk: RealDesk, tmp_path: Path) -> None:
+    from core.inspection import Inspector  # torch, which comes after the window as in the program
+
     live, session = desk.parts.live, desk.parts.session
     live.show()
     live.start(VideoChoice(write_line(tmp_path / "line.avi"), loop=True))
