@@ -1,4 +1,4 @@
-"""A watch under fire: thousands of images written by four processes at once, and two kills. Figures in docs/watch.md.
+"""A watch under fire: thousands of images written by four processes at once, and two kills.
 
     python benchmarks/watching.py [--images 5000] [--seed 0] [--out JSON]
 

@@ -36,7 +36,7 @@ def result_of(name: str, data: bytes = b"", **changes: object) -> Result:
         regions=(Region(1, 2, 3, 4, 12, 1.25),),
         inspected="2026-01-01T00:00:00.000+00:00",
         milliseconds=1.5,
-        model="model",
+        identity="identity",
     )
     return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
 
