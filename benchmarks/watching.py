@@ -123,6 +123,9 @@ class Hook(ThreadingHTTPServer):
         self.requests = self.wrong = 0
         self.ids: collections.Counter[str] = collections.Counter()
 
+    def handle_error(self, *_: object) -> None:
+        """Whoever asked was killed meanwhile."""
+
 
 class _HookHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
