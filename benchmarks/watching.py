@@ -252,7 +252,7 @@ def watch_through(
         time.sleep(0.2)
     for writer in writers:
         writer.wait()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + MOST_SECONDS
     while waiting_in(ledger) and time.monotonic() < deadline:
         time.sleep(0.2)
     time.sleep(3)  # were anything inspected twice, it would be by now
