@@ -137,7 +137,9 @@ class Courier:
         except TargetError as error:
             trouble = str(error)
         queue.delivered(got)
-        self._failures = self._failures + 1 if trouble else 0
+        if got or not trouble:
+            self._failures = 0
+        self._failures += bool(trouble)
         return trouble
 
     def _refused(self, queue: Outbox, result: Result, sentence: str, *, first: bool) -> str:

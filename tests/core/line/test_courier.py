@@ -26,6 +26,7 @@ class Receiver:
         self.asked = 0
         self.down = False
         self.at_a_time = 1000
+        self.loses_connection = False
         self.bug: Exception | None = None
 
     def prepare(self) -> None: ...
@@ -43,6 +44,8 @@ class Receiver:
                 raise RefusedError("receiver answers 400.")
             self.got.append(result.number)
             yield result
+        if self.loses_connection and len(results) > self.at_a_time:
+            raise TargetError("receiver lost the connection.")
 
 
 class Bench:
@@ -102,6 +105,19 @@ def test_that_a_target_that_takes_one_at_a_time_gets_all_also_at_the_end(bench: 
     bench.add(5)
     bench.start().stop()
     assert bench.receiver.got == [1, 2, 3, 4, 5]
+
+
+def test_that_a_target_that_fails_now_and_then_is_not_waited_for_longer_and_longer(
+    bench: Bench,
+) -> None:
+    """Each try takes one result, then the connection is lost: pauses that doubled would last for hours."""
+    bench.receiver.at_a_time = 1
+    bench.receiver.loses_connection = True
+    bench.add(40)
+    courier = bench.start()
+    bench.until(lambda: courier.state.delivered == 40)
+    courier.stop()
+    assert bench.receiver.got == list(range(1, 41))
 
 
 def test_that_the_end_does_not_wait_for_a_long_queue(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
