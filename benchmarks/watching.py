@@ -39,6 +39,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from PIL import Image
 
+from tests.core.line.watched import read_table
 from tests.core.parts import TINY, picture, with_defect, write_parts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -310,7 +311,6 @@ def check(
     from core.images import decode_image
     from core.inspection import Inspector
     from core.line.ledger import Ledger
-    from core.line.targets.files import read_table
     from core.model_file import load_model
 
     with Ledger(work / "ledger.sqlite", work / "in") as ledger:
@@ -356,9 +356,7 @@ def check(
     damaged = sum(kind_of(number, seed) == "damaged" for number in range(images))
     found["web hook: results that came more than once"] = sum(count > 1 for count in server.ids.values())
     found["MQTT: results that came more than once"] = None if mqtt is None else sum(c > 1 for c in mqtt.values())
-    found["milliseconds from reading to verdict, median"] = statistics.median(
-        r.milliseconds for r in results if r.score
-    )
+    found["milliseconds to decode and inspect, median"] = statistics.median(r.milliseconds for r in results if r.score)
     first, last = (datetime.fromisoformat(results[i].inspected) for i in (0, -1))
     found["seconds from first to last result"] = round((last - first).total_seconds(), 1)
     found["as it must be"] = sound and found["called unreadable"] == damaged and len(results) == images

@@ -68,7 +68,7 @@ class Result:
         message: Why it is unreadable, for a person; else empty.
         regions: Flagged regions, highest peak first; of very many the first.
         inspected: When, UTC, ISO 8601.
-        milliseconds: From reading the file to the verdict.
+        milliseconds: To decode and inspect it; reading the file and waiting for it take no part.
         identity: The model's, see `core.model_file.identity`.
         overlay: The file with the heat map over the image; empty where none is written.
         sorted: Where the image is moved or copied to; empty where it stays.

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from core.line.targets.files import read_table
 from core.model_file import identity, load_model
 from tests.core.cli_runs import Command, write_dataset
+from tests.core.line.watched import read_table
 
 OPTIONS = ("--preset", "fast", "--image-size", "64", "--epochs", "1", "--device", "cpu")
 
