@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from core.cli import commands, review_commands, serve_commands, watch_commands
+from core.cli import commands, export_commands, many_commands, review_commands, serve_commands, watch_commands
 from core.cli import output as out
 from core.version import VERSION
 
@@ -32,7 +32,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
         raise typer.Exit
 
 
-for group in (commands, watch_commands, serve_commands):
+for group in (commands, many_commands, export_commands, watch_commands, serve_commands):
     app.add_typer(group.app)
 app.add_typer(review_commands.app)
 

@@ -71,7 +71,7 @@ def watch(plan: Plan, options: Options, *, as_json: bool, cancel: CancelToken) -
     for folder in (plan.overlays, options.sort):
         if folder is not None:
             require_writable_folder(folder)
-    judge = Judge(Inspector(trained, device=plan.device), line, identity(trained)[:16], plan.overlays)
+    judge = Judge(Inspector(trained, device=plan.device), line, identity(trained), plan.overlays)
     place = plan.ledger or default_ledger(plan.folder)
     said = _Lines(as_json=as_json)
     absolute = Path(os.path.abspath(plan.folder))  # noqa: PTH100
@@ -118,7 +118,7 @@ class _Lines:
                 "started",
                 version=VERSION,
                 folder=str(plan.folder),
-                model=judge.model,
+                identity=judge.identity,
                 threshold=judge.threshold.value,
                 ledger=str(ledger.path),
                 targets=addresses,

@@ -81,14 +81,22 @@ class WatchedFolder:
             NotYet: It is no longer as the stamp says, or its writer does not let others read.
         """
         try:
-            with self.path(name).open("rb") as file:
-                data = file.read()
-                read = _stamp(os.fstat(file.fileno()))
-        except (OSError, MemoryError) as error:
-            raise NotYet(str(error)) from error
-        if read != stamp or len(data) != stamp.size or self.stamp(name) != stamp:
-            raise NotYet("it was written to")
+            data = self.path(name).read_bytes()
+        except OSError as error:
+            raise NotYet(error.strerror or "it cannot be opened") from error
+        except MemoryError as error:
+            raise NotYet("too little memory") from error
+        if len(data) != stamp.size or self.stamp(name) != stamp:
+            raise NotYet("it is being written")
         return data
+
+    def identity(self) -> tuple[int, int] | None:
+        """What changes when the folder is another one under the same path; None where it is not there."""
+        try:
+            status = self.root.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
     def scan(self) -> Iterator[tuple[str, Stamp]]:
         """Every image below the folder. Links to folders are followed, each folder once.

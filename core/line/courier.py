@@ -5,6 +5,7 @@ failure.
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ BATCH = 200
 """Results that are delivered in one go."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """Seconds between tries."""
+LAST_SECONDS = 10.0
+"""For what waits when the watch is to end; the rest goes at the next start."""
 MOST_TRIES = 3
 """A result that its receiver refuses so often is given up, so that those behind it get through."""
 
@@ -59,6 +62,7 @@ class Courier:
         self._go = threading.Event()
         self._nudges, self._heeded = 0, -1
         self._ending = threading.Event()
+        self._end = 0.0
         self._failures = 0
         self._refusals = 0
         self._state = Delivery(target.address, 0, 0, 0, "")
@@ -86,7 +90,8 @@ class Courier:
             self._done.result()
 
     def stop(self) -> None:
-        """Deliver what waits, if the target takes it at the first try, then end."""
+        """Deliver what waits, if the target takes it without trouble and in a few seconds, then end."""
+        self._end = time.monotonic() + LAST_SECONDS
         self._ending.set()
         self._go.set()
         self._executor.shutdown(wait=True)
@@ -113,7 +118,7 @@ class Courier:
         if before.trouble != trouble or (batch and not self._state.waiting):
             self._changed()
         if self._ending.is_set():
-            return bool(self._state.waiting) and not trouble
+            return bool(self._state.waiting) and not trouble and time.monotonic() < self._end
         if trouble:
             self._ending.wait(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures - 1, 10)))
         elif not self._state.waiting:
@@ -132,7 +137,9 @@ class Courier:
         except TargetError as error:
             trouble = str(error)
         queue.delivered(got)
-        self._failures = self._failures + 1 if trouble else 0
+        if got or not trouble:
+            self._failures = 0
+        self._failures += bool(trouble)
         return trouble
 
     def _refused(self, queue: Outbox, result: Result, sentence: str, *, first: bool) -> str:

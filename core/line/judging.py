@@ -1,6 +1,7 @@
 """One image's bytes become a result; the scores are the `Inspector`'s."""
 
 import hashlib
+import math
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,13 +29,13 @@ class Judge:
     Attributes:
         inspector: The model.
         threshold: The line.
-        model: The model's identity.
+        identity: The model's, see `core.model_file.identity`.
         overlays: The folder for the pictures with the heat map over them; None: none are written.
     """
 
     inspector: Inspector
     threshold: Threshold
-    model: str
+    identity: str
     overlays: Path | None = None
 
     def result(self, name: str, data: bytes) -> Result:
@@ -75,7 +76,7 @@ class Judge:
             regions=regions,
             inspected=inspected,
             milliseconds=round(milliseconds, 2),
-            model=self.model,
+            identity=self.identity,
             overlay=written,
         )
 
@@ -91,21 +92,24 @@ class Judge:
             regions=(),
             inspected=datetime.now(UTC).isoformat(timespec="milliseconds"),
             milliseconds=0.0,
-            model=self.model,
+            identity=self.identity,
         )
 
 
 def _regions(found: Inspection, threshold: float) -> tuple[Region, ...]:
-    """The flagged regions of an inspection, in whole pixels of the source image."""
+    """Found on the map as it was scored, so that they agree with the verdict; told in whole pixels of the image."""
+    placement = found.placement
     regions = []
     for region in flagged_regions(found.anomaly_map, threshold)[:MOST_REGIONS]:
         top, left, height, width = region.bounding_box
-        first = found.placement.canvas_to_source(top, left)
-        last = found.placement.canvas_to_source(top + height, left + width)
-        y, x = round(first[0]), round(first[1])
-        rows, columns = max(1, round(last[0]) - y), max(1, round(last[1]) - x)
-        scale = (found.placement.source[0] / found.placement.resized[0]) * (
-            found.placement.source[1] / found.placement.resized[1]
+        y0, x0 = placement.canvas_to_source(top, left)
+        y1, x1 = placement.canvas_to_source(top + height, left + width)
+        row, column = math.floor(y0), math.floor(x0)
+        past_row, past_column = (
+            min(math.ceil(end), side) for end, side in zip((y1, x1), placement.source, strict=True)
         )
-        regions.append(Region(y, x, rows, columns, max(1, round(region.area * scale)), region.peak))
+        area = region.area * (y1 - y0) * (x1 - x0) / (height * width)
+        regions.append(
+            Region(row, column, max(past_row - row, 1), max(past_column - column, 1), max(round(area), 1), region.peak)
+        )
     return tuple(regions)

@@ -30,7 +30,7 @@ LEDGER = Schema(
             """CREATE TABLE result (
                 number INTEGER PRIMARY KEY, path TEXT NOT NULL, sha256 TEXT NOT NULL, verdict TEXT NOT NULL, score REAL,
                 threshold REAL NOT NULL, message TEXT NOT NULL, regions TEXT NOT NULL, inspected TEXT NOT NULL,
-                milliseconds REAL NOT NULL, model TEXT NOT NULL, overlay TEXT NOT NULL, sorted TEXT NOT NULL
+                milliseconds REAL NOT NULL, identity TEXT NOT NULL, overlay TEXT NOT NULL, sorted TEXT NOT NULL
             )""",
             """CREATE TABLE file (
                 path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
@@ -51,9 +51,23 @@ LEDGER = Schema(
         ),
     ),
 )
-_FIELDS = (
-    "number, path, sha256, verdict, score, threshold, message, regions, inspected, milliseconds, model, overlay, sorted"
+_COLUMNS = (
+    "number",
+    "path",
+    "sha256",
+    "verdict",
+    "score",
+    "threshold",
+    "message",
+    "regions",
+    "inspected",
+    "milliseconds",
+    "identity",
+    "overlay",
+    "sorted",
 )
+"""Of the table of results, and fields of a `Result`."""
+_FIELDS = ", ".join(_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +178,7 @@ class Ledger:
                     text,
                     result.inspected,
                     result.milliseconds,
-                    result.model,
+                    result.identity,
                     _b(result.overlay),
                     _b(result.sorted),
                 ),
@@ -297,34 +311,7 @@ class Outbox:
 
 
 def _result(row: Sequence[Any], ledger: str) -> Result:
-    (
-        number,
-        path,
-        sha256,
-        verdict,
-        score,
-        threshold,
-        message,
-        regions,
-        inspected,
-        milliseconds,
-        model,
-        overlay,
-        place,
-    ) = row
-    return Result(
-        path=path,
-        sha256=sha256,
-        verdict=Outcome(verdict),
-        score=score,
-        threshold=threshold,
-        message=message,
-        regions=regions_from_text(regions),
-        inspected=inspected,
-        milliseconds=milliseconds,
-        model=model,
-        overlay=overlay,
-        sorted=place,
-        number=number,
-        ledger=ledger,
-    )
+    values = dict(zip(_COLUMNS, row, strict=True))
+    values["verdict"] = Outcome(values["verdict"])
+    values["regions"] = regions_from_text(values["regions"])
+    return Result(ledger=ledger, **values)

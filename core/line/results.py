@@ -19,7 +19,7 @@ COLUMNS = (
     "sha256",
     "overlay",
     "sorted",
-    "model",
+    "identity",
     "milliseconds",
 )
 """Of tables; in JSON `regions` is a list, here its length."""
@@ -68,8 +68,8 @@ class Result:
         message: Why it is unreadable, for a person; else empty.
         regions: Flagged regions, highest peak first; of very many the first.
         inspected: When, UTC, ISO 8601.
-        milliseconds: From reading the file to the verdict.
-        model: The model's identity, see `core.model_file.identity`.
+        milliseconds: To decode and inspect it; reading the file and waiting for it take no part.
+        identity: The model's, see `core.model_file.identity`.
         overlay: The file with the heat map over the image; empty where none is written.
         sorted: Where the image is moved or copied to; empty where it stays.
         number: Counts the results of a ledger, from 1; 0 before it is in one.
@@ -85,7 +85,7 @@ class Result:
     regions: tuple[Region, ...]
     inspected: str
     milliseconds: float
-    model: str
+    identity: str
     overlay: str = ""
     sorted: str = ""
     number: int = 0

@@ -27,6 +27,8 @@ _LONGEST_WAIT = 0.25
 """Seconds until a wish to end is heard at the latest."""
 _RESCAN_SECONDS = 10.0
 """Between scans, where the platform tells of new files."""
+_DEAF_SECONDS = 2.0
+"""Between scans, where it does not."""
 _SCAN_SHARE = 0.05
 """Scanning may take this share of the time: a folder with very many images is scanned more rarely."""
 _RETRY_SECONDS = 30.0
@@ -175,6 +177,8 @@ class Watch:
         self._to_sort = ledger.to_sort()
         self._planned = {sorting.result.sorted for sorting in self._to_sort}
         self._next_scan = self._next_sorting = 0.0
+        self._scan_seconds = options.poll or _RESCAN_SECONDS
+        self._listened_to: tuple[int, int] | None = None
 
     def run(self, cancel: CancelToken) -> Heartbeat:
         """Watch until told to end, or, with `once`, until what is there is done.
@@ -244,13 +248,24 @@ class Watch:
         return all(courier.has_done_what_it_can for courier in self._couriers)
 
     def _listen(self) -> None:
-        if self._options.poll is None and not self._options.once:
-            try:
-                self._events.start()
-            except OSError as error:
-                self._listener.noted(
-                    f"The system does not tell of new files ({error.strerror or error}): the folder is scanned instead."
-                )
+        """Let the system tell of new files; anew where the folder has been away, for it tells of the old one only."""
+        if self._options.poll is not None or self._options.once:
+            return
+        identity = self._folder.identity()
+        if identity is None or identity == self._listened_to:
+            return
+        if self._listened_to is not None:
+            self._events.stop()
+            self._events = Events(self._folder)
+        self._listened_to = identity
+        try:
+            self._events.start()
+        except OSError as error:
+            self._scan_seconds = _DEAF_SECONDS
+            self._listener.noted(
+                f"The system does not tell of new files ({error.strerror or error}): the folder is scanned every "
+                f"{_DEAF_SECONDS:g} s instead."
+            )
 
     def _hear(self, heard: tuple[dict[str, bool], bool]) -> None:
         names, scan = heard
@@ -276,9 +291,10 @@ class Watch:
             self._troubles.say(str(self._folder.root), str(error))
         else:
             self._known = present
+            self._listen()
             self._troubles.say(str(self._folder.root), "")
         now = time.monotonic()
-        self._next_scan = now + max(self._options.poll or _RESCAN_SECONDS, (now - began) / _SCAN_SHARE)
+        self._next_scan = now + max(self._scan_seconds, (now - began) / _SCAN_SHARE)
 
     def _known_stamp(self, name: str) -> Stamp | None:
         """The stamp that an image had when it was last inspected; None: never."""
@@ -375,7 +391,11 @@ class Watch:
             self._troubles.say("Sorting", "")
 
     def _courier(self, number: int, target: Target) -> Courier:
-        return Courier(target, lambda: self._ledger.outbox(number), self._options.queue, self._events.wake)
+        return Courier(target, lambda: self._ledger.outbox(number), self._options.queue, self._wake)
+
+    def _wake(self) -> None:
+        """A courier has news. Called on its thread."""
+        self._events.wake()
 
     def _check_couriers(self) -> None:
         for courier in self._couriers:

@@ -1,7 +1,6 @@
 """Results in files: one JSON file for each in a folder, or a growing CSV table."""
 
 import csv
-import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -114,8 +113,3 @@ def _on_one_line(row: dict[str, object]) -> dict[str, object]:
 
 def _escaped(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV table, as texts."""
-    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))

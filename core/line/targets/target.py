@@ -23,7 +23,7 @@ class Target(Protocol):
         ...
 
     def deliver(self, results: Sequence[Result]) -> Iterator[Result]:
-        """Deliver in order; gives each result once the receiver has it safely.
+        """Deliver in order; gives each result once the receiver has it safely. May stop after some of them.
 
         What was delivered before, but not noted (a kill in between), comes again.
 

@@ -5,6 +5,7 @@ tell. The secret comes from the environment and is never shown.
 """
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 
 import urllib3
@@ -17,6 +18,8 @@ from core.version import VERSION
 
 TOKEN = "CFA_WEBHOOK_TOKEN"  # noqa: S105  the name of the variable
 _CONNECT_SECONDS, _ANSWER_SECONDS = 5.0, 10.0
+_STRETCH_SECONDS = 1.0
+"""After so long, what was delivered is noted, so that a kill does not send very much twice."""
 _NOT_ITS_FAULT = frozenset({401, 403, 404, 405, 407, 408, 421, 423, 425, 429})
 """Answers of 400 to 499 that say nothing against the result itself: a wrong token or path, a busy receiver."""
 
@@ -44,9 +47,12 @@ class WebhookTarget:
 
     def deliver(self, results: Sequence[Result]) -> Iterator[Result]:
         """See `Target`."""
+        until = time.monotonic() + _STRETCH_SECONDS
         for result in results:
             self._post(result)
             yield result
+            if time.monotonic() > until:
+                return
 
     def close(self) -> None:
         """See `Target`."""

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from core.cli import watching
-from core.line.targets.files import read_table
 from tests.core.cli_runs import Command, files, model_in, picture, write
+from tests.core.line.watched import read_table
 
 ROOT = Path(__file__).parents[3]
 QUICK = ("--once", "--settle", "0.02", "--patience", "0.05", "--device", "cpu")

@@ -25,6 +25,8 @@ class Receiver:
         self.refuses: set[int] = set()
         self.asked = 0
         self.down = False
+        self.at_a_time = 1000
+        self.loses_connection = False
         self.bug: Exception | None = None
 
     def prepare(self) -> None: ...
@@ -33,7 +35,7 @@ class Receiver:
 
     def deliver(self, results: Sequence[Result]) -> Iterator[Result]:
         self.asked += 1
-        for result in results:
+        for result in results[: self.at_a_time]:
             if self.bug is not None:
                 raise self.bug
             if self.down:
@@ -42,6 +44,8 @@ class Receiver:
                 raise RefusedError("receiver answers 400.")
             self.got.append(result.number)
             yield result
+        if self.loses_connection and len(results) > self.at_a_time:
+            raise TargetError("receiver lost the connection.")
 
 
 class Bench:
@@ -94,6 +98,39 @@ def test_that_results_are_delivered_in_order_in_batches(bench: Bench, monkeypatc
     courier.check()
     assert bench.receiver.got == list(range(1, 9))
     assert (courier.state.delivered, courier.state.waiting) == (8, 0)
+
+
+def test_that_a_target_that_takes_one_at_a_time_gets_all_also_at_the_end(bench: Bench) -> None:
+    bench.receiver.at_a_time = 1
+    bench.add(5)
+    bench.start().stop()
+    assert bench.receiver.got == [1, 2, 3, 4, 5]
+
+
+def test_that_a_target_that_fails_now_and_then_is_not_waited_for_longer_and_longer(
+    bench: Bench,
+) -> None:
+    """Each try takes one result, then the connection is lost: pauses that doubled would last for hours."""
+    bench.receiver.at_a_time = 1
+    bench.receiver.loses_connection = True
+    bench.add(40)
+    courier = bench.start()
+    bench.until(lambda: courier.state.delivered == 40)
+    courier.stop()
+    assert bench.receiver.got == list(range(1, 41))
+
+
+def test_that_the_end_does_not_wait_for_a_long_queue(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LAST_SECONDS", 0.0)
+    bench.receiver.at_a_time = 1
+    bench.receiver.down = True
+    bench.add(5)
+    courier = bench.start()
+    bench.until(lambda: bool(courier.state.trouble))
+    bench.receiver.down = False
+    courier.stop()
+    assert len(bench.receiver.got) < 5
+    assert courier.state.waiting == 5 - len(bench.receiver.got)
 
 
 def test_that_what_is_refused_again_and_again_lets_the_others_through(bench: Bench) -> None:

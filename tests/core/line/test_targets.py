@@ -10,10 +10,10 @@ from core.errors import CfaError, ConfigError, TargetError
 from core.line.results import COLUMNS, Result
 from core.line.targets.addresses import target_of
 from core.line.targets.database import SqliteTarget
-from core.line.targets.files import CsvTarget, FolderTarget, read_table
+from core.line.targets.files import CsvTarget, FolderTarget
 from core.line.targets.mqtt import MqttTarget
 from core.line.targets.webhook import WebhookTarget
-from tests.core.line.watched import result_of
+from tests.core.line.watched import read_table, result_of
 
 
 def results(first: int, last: int) -> list[Result]:

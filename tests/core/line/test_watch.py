@@ -1,5 +1,6 @@
 """A watch from its start to its end: each image once, as soon as it is complete, whatever its writer does."""
 
+import errno
 import io
 import os
 import signal
@@ -19,13 +20,16 @@ import pytest
 from PIL import Image
 
 from core.errors import ConfigError, DatasetError, TargetError
+from core.line import watch as module
+from core.line.arrivals import NotYet, WatchedFolder
+from core.line.events import Events
 from core.line.results import Outcome, Result
 from core.line.targets.database import SqliteTarget
-from core.line.targets.files import CsvTarget, read_table
+from core.line.targets.files import CsvTarget
 from core.line.watch import Options
 from core.progress import CancelToken
 from tests.core.cli_runs import files
-from tests.core.line.watched import QUICK, Brightness, Remembered, kept, run_watch
+from tests.core.line.watched import QUICK, Brightness, Remembered, kept, read_table, run_watch
 
 ROOT = Path(__file__).parents[3]
 LIVE = replace(QUICK, once=False, settle=0.4)
@@ -154,6 +158,51 @@ def test_that_a_folder_that_vanishes_is_waited_for(folder: Path, ledger: Path) -
         until(lambda: told.names == ["first.png", "later.png"])
     assert len([note for note in told.notes if "cannot be opened" in note]) == 1
     assert any("well again" in note for note in told.notes)
+
+
+def test_that_a_folder_that_came_back_is_listened_to_again(
+    folder: Path, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_RESCAN_SECONDS", 0.1)
+    judge = Brightness()
+    with watching(folder, ledger, LIVE, judge) as told:
+        folder.rename(folder.with_name("away"))
+        until(lambda: any("cannot be opened" in note for note in told.notes))
+        put(folder / "back.png")
+        until(lambda: "back.png" in told.names)
+        monkeypatch.setattr(WatchedFolder, "scan", lambda _: iter(()))  # from now on only the system tells
+        put(folder / "later.png")
+        until(lambda: "later.png" in told.names)
+
+
+def test_that_a_system_that_does_not_tell_is_said_and_the_folder_is_scanned(
+    folder: Path, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise OSError(errno.ENOSPC, "no more watches")
+
+    monkeypatch.setattr(Events, "start", refuse)
+    monkeypatch.setattr(module, "_DEAF_SECONDS", 0.1)
+    with watching(folder, ledger) as told:
+        put(folder / "later.png")
+        until(lambda: "later.png" in told.names)
+    assert [note for note in told.notes if "no more watches" in note]
+
+
+def test_that_an_image_that_cannot_be_opened_is_unreadable_once(
+    folder: Path, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(folder / "a.png")
+
+    def refuse(*_: object) -> bytes:
+        raise NotYet("Permission denied")
+
+    monkeypatch.setattr(WatchedFolder, "read", refuse)
+    told = run_watch(folder, ledger)
+    assert [(result.verdict, result.message) for result in told.results] == [
+        (Outcome.UNREADABLE, "a.png cannot be opened (Permission denied).")
+    ]
+    assert run_watch(folder, ledger).results == []
 
 
 def test_that_a_folder_that_is_not_there_at_the_start_is_refused(tmp_path: Path, ledger: Path) -> None:

@@ -3,8 +3,10 @@
 python -m tests.core.line.watched FOLDER WORK
 """
 
+import csv
 import dataclasses
 import hashlib
+import io
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -36,7 +38,7 @@ def result_of(name: str, data: bytes = b"", **changes: object) -> Result:
         regions=(Region(1, 2, 3, 4, 12, 1.25),),
         inspected="2026-01-01T00:00:00.000+00:00",
         milliseconds=1.5,
-        model="model",
+        identity="identity",
     )
     return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
 
@@ -113,6 +115,11 @@ def kept(ledger: Path, folder: Path) -> list[Result]:
 def stamp_of(path: Path) -> Stamp:
     status = path.stat()
     return Stamp(status.st_size, status.st_mtime_ns)
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV table, as texts."""
+    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
 
 
 def main() -> None:

@@ -1,0 +1,218 @@
+"""The work behind `cfa train-many`: each data set by `cfa train` in a process of its own. Imports no torch.
+
+A process for each, and not a pool of them: what one leaves behind (memory, a crash, the system's out-of-memory killer)
+ends with it.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.atomic_file import make_folder, require_writable, write_bytes
+from core.cli import output as out
+from core.dataset import open_dataset
+from core.errors import ConfigError, DatasetError, OutputError
+from core.folder_search import subfolders
+from core.progress import CancelToken
+from core.result_files import csv_table
+
+COLUMNS = (
+    "name",
+    "state",
+    "images",
+    "held_out",
+    "threshold",
+    "seconds",
+    "image_auroc",
+    "pixel_auroc",
+    "aupro",
+    "path",
+    "message",
+)
+_FIGURES = ("image_auroc", "pixel_auroc", "aupro")
+_LOOK_SECONDS = 0.1
+_CANCEL = signal.SIGINT if os.name == "posix" else signal.SIGTERM
+_APART: dict[str, Any] = {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x200}
+"""A training hears of Ctrl-C from this program alone, once; a second one would break off its clean end."""
+_Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to train.
+
+    Attributes:
+        folder: Where the models go.
+        options: Of `cfa train`, for all.
+        jobs: So many at a time.
+        test: Measure each on its own test images.
+        resume: Leave models that are there, go on with trainings that were cut off.
+    """
+
+    folder: Path
+    options: tuple[str, ...]
+    jobs: int
+    test: bool
+    resume: bool
+
+
+def train_many(paths: Sequence[Path], plan: Plan, *, as_json: bool, cancel: CancelToken) -> None:
+    """`cfa train-many`."""
+    cancel.check()
+    datasets = _named(_expanded(paths))
+    make_folder(plan.folder)
+    summary = plan.folder / "summary.csv"
+    require_writable(summary)
+    with ThreadPoolExecutor(plan.jobs) as executor:
+        work = [executor.submit(_train, name, dataset, plan, cancel) for name, dataset in datasets.items()]
+        for done in as_completed(work):
+            _tell(done.result())
+    rows = [done.result() for done in work]
+    write_bytes(summary, csv_table(COLUMNS, rows))
+    if as_json:
+        out.json_object({"models": rows, "summary": str(summary)})
+    else:
+        _print(rows)
+    cancel.check()
+    failed = [row["name"] for row in rows if row["state"] == "failed"]
+    if failed:
+        raise OutputError(f"{len(failed)} of {len(rows)} failed: {', '.join(failed)}. {summary} says why.")
+
+
+def _expanded(paths: Iterable[Path]) -> list[Path]:
+    """Each data set, and those in folders that hold several."""
+    found: list[Path] = []
+    for path in paths:
+        inner = subfolders(path)
+        is_one = "train" in inner or "good" in inner
+        held = [] if is_one else [folder for folder in inner.values() if "train" in subfolders(folder)]
+        found += held or [path]
+    return found
+
+
+def _named(datasets: Sequence[Path]) -> dict[str, Path]:
+    """Name → data set; the name is its folder's, and the model's.
+
+    Raises:
+        ConfigError: Two have the same.
+    """
+    named: dict[str, Path] = {}
+    for dataset in datasets:
+        name = Path(os.path.abspath(dataset)).name  # noqa: PTH100
+        other = named.setdefault(name, dataset)
+        if other is not dataset or name.casefold() in {known.casefold() for known in named if known != name}:
+            raise ConfigError(f"{dataset} and {other} would both give {name}.cfa. Train one of them by `cfa train`.")
+    return named
+
+
+def _train(name: str, dataset: Path, plan: Plan, cancel: CancelToken) -> _Row:
+    """Train one; returns its row of the summary."""
+    model = plan.folder / f"{name}.cfa"
+    row: _Row = dict.fromkeys(COLUMNS) | {"name": name, "path": str(model), "message": ""}
+    if cancel.cancelled:
+        return row | {"state": "cancelled"}
+    if plan.resume and model.exists():
+        return row | {"state": "left"}
+    began = time.monotonic()
+    try:
+        command = _command(dataset, model, plan)
+    except DatasetError as error:
+        return row | {"state": "failed", "message": str(error)}
+    status, content, said = _run(command, plan.jobs, cancel)
+    row["seconds"] = round(time.monotonic() - began, 1)
+    if status == 0:
+        return row | {"state": "trained"} | _figures(content)
+    if cancel.cancelled:
+        return row | {"state": "cancelled"}
+    message = content.get("error") or f"It ended with status {status}. {said}".strip()
+    return row | {"state": "failed", "message": message}
+
+
+def _command(dataset: Path, model: Path, plan: Plan) -> list[str]:
+    command = [sys.executable, "-m", "core.cli", "train", str(dataset), "--out", str(model), "--json", *plan.options]
+    if plan.test and open_dataset(dataset).test:
+        command += ["--test", str(dataset)]
+    if plan.resume and model.with_name(f"{model.name}.unfinished").exists():
+        command.append("--resume")
+    return command
+
+
+def _run(command: Sequence[str], jobs: int, cancel: CancelToken) -> tuple[int, dict[str, Any], str]:
+    """Its exit status, the JSON object on its standard output, and the last that it said."""
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    environment = {"OMP_NUM_THREADS": threads} | os.environ
+    root = str(Path(__file__).parents[2])
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    process = subprocess.Popen(  # noqa: S603  this very program
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env=environment,
+        **_APART,
+    )
+    ended = threading.Event()
+    watcher = threading.Thread(target=_pass_on, args=(process, cancel, ended))
+    watcher.start()
+    try:
+        output, said = process.communicate()
+    finally:
+        ended.set()
+        watcher.join()
+    content: dict[str, Any] = {}
+    with contextlib.suppress(ValueError):
+        content = json.loads(output)
+    return process.returncode, content, "".join(said.strip().splitlines()[-1:])
+
+
+def _pass_on(process: "subprocess.Popen[str]", cancel: CancelToken, ended: threading.Event) -> None:
+    """Let a process know that the user has cancelled."""
+    while not ended.wait(_LOOK_SECONDS):
+        if cancel.cancelled:
+            with contextlib.suppress(OSError):
+                process.send_signal(_CANCEL)
+            return
+
+
+def _figures(content: dict[str, Any]) -> _Row:
+    training, line = content.get("summary") or {}, content.get("threshold") or {}
+    evaluation = content.get("evaluation") or {}
+    return {
+        "images": training.get("images"),
+        "held_out": training.get("held_out"),
+        "threshold": line.get("value"),
+        **{name: evaluation.get(name) for name in _FIGURES},
+    }
+
+
+def _tell(row: _Row) -> None:
+    """One line for the person at the terminal as soon as a training ends."""
+    took = "" if row["seconds"] is None else f" in {row['seconds']:.0f} s"
+    out.note(f"{row['name']}: {row['state']}{took}. {row['message']}".rstrip())
+
+
+def _print(rows: Sequence[_Row]) -> None:
+    width = max(len("name"), *(len(out.printable(row["name"])) for row in rows))
+    titles = ("state", "images", "held out", "threshold", "AUROC", "AUPRO")
+    out.line(f"{'name':<{width}}  {titles[0]:<9}" + "".join(f"  {title:>9}" for title in titles[1:]))
+    for row in rows:
+        figures = (row["images"], row["held_out"], row["threshold"], row["image_auroc"], row["aupro"])
+        cells = "".join(f"  {_cell(value):>9}" for value in figures)
+        out.line(f"{out.printable(row['name']):<{width}}  {row['state']:<9}{cells}")
+
+
+def _cell(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
