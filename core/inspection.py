@@ -14,7 +14,7 @@ from core.dataset import Sample
 from core.device import choose_device, memory_told
 from core.errors import DatasetError, ImageError
 from core.images import read_image
-from core.model import CfaModel
+from core.model import CfaModel, centres_needed
 from core.placement import Placement, apply, inspected_pixels, place, valid_cells
 from core.progress import CancelToken, Phase, Progress, Report, silent
 from core.scoring import anomaly_map, image_score
@@ -110,7 +110,8 @@ class Inspector:
         with memory_told():
             self._network: CfaModel = trained.network.to(self._device).eval()
             if self._device.type == "cpu":
-                self._network.compile_all()
+                method = trained.config.method
+                self._network.compile_all(centres_needed(method.score, method.neighbours))
 
     def inspect(self, image: NDArray[np.uint8], sample: Sample | None = None) -> Inspection:
         """Inspect one image.
