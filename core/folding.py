@@ -37,7 +37,7 @@ class FoldedSearch:
     def in_parts(self) -> bool:
         """Whether products level by level cost less than those of whole descriptors."""
         per_product = sum(len(part) / 4**level for level, part in enumerate(self.products))
-        return per_product + _UPSAMPLING < self.centres.shape[1]
+        return bool(per_product + _UPSAMPLING < self.centres.shape[1])
 
 
 def fold(
