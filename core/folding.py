@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_UPSAMPLING = 48
+UPSAMPLING = 48
 """Multiplications by which a product is upsampled, on a grid 64 wide."""
 CONSTANTS = 3
 """Channels beside those of the finest level: row, column and 1."""
@@ -37,7 +37,7 @@ class FoldedSearch:
     def in_parts(self) -> bool:
         """Whether products level by level cost less than those of whole descriptors."""
         per_product = sum(len(part) / 4**level for level, part in enumerate(self.products))
-        return bool(per_product + _UPSAMPLING < self.centres.shape[1])
+        return bool(per_product + UPSAMPLING < self.centres.shape[1])
 
 
 def fold(

@@ -25,11 +25,11 @@ from core.inspection import Failure, Inspection, Inspector, geometry
 from core.loss import cfa_loss
 from core.memory_bank import Described, centre_radii, ema_bank, global_bank, mean_bank, mean_nearest_squared
 from core.model import CfaModel
-from core.neighbours import distances_to_nearest
 from core.placement import apply
 from core.progress import CancelToken, Phase, Progress, Report, StepRecord, silent
 from core.threshold import Threshold, false_alarm_threshold, images_needed, percent, smallest_rate
 from core.trained_model import Calibration, Skipped, TrainedModel, TrainingSummary
+from core.training_search import TrainingSearch, training_search
 
 REFERENCE_SQUARED_DISTANCE = 0.5
 """The untrained mean nearest squared distance that `FeatureScale.REFERENCE` sets."""
@@ -192,16 +192,15 @@ class _Features:
         levels = self.cache.batch(indices)
         return [level * scale for level, scale in zip(levels, self.network.level_scale, strict=True)]
 
-    def patches(self, indices: Sequence[int]) -> Tensor:
-        """(n, D') descriptors of all valid patches of some images, with gradient to the descriptor."""
+    def distances(self, indices: Sequence[int], search: TrainingSearch) -> Tensor:
+        """(n, count) squared distances of all valid patches of some images, with gradient to the descriptor."""
         groups: dict[tuple[int, int], list[int]] = defaultdict(list)
         for index in indices:
             groups[self.cache.shape(index)].append(index)
         rows = []
         for group in groups.values():
-            phi = self.network.describe(self.pyramid(group))
             valid = torch.stack([self.masks[index] for index in group])
-            rows.append(phi.flatten(0, 2) if bool(valid.all()) else phi[valid])
+            rows.append(search(self.pyramid(group), self.network.descriptor, valid))
         return torch.cat(rows)
 
     def described(self, report: Callable[[int], None]) -> Iterator[Described]:
@@ -287,13 +286,16 @@ def _optimise(
         restore(left, optimiser, generator)
         recorder.history.extend(left.history)
         first = left.epochs
+    patches = settings.batch_size * features.masks[0].numel()
+    count = method.neighbours + method.hard_negatives
+    search = training_search(network.backbone.channels, network.bank, count, patches)
     stride = max(1, min(_STEPS_PER_RECORD, settings.epochs * steps // _RECORDS))  # a short training shows every step
     for epoch in range(first, settings.epochs):
         order = torch.randperm(len(features), generator=generator).tolist()
         for step in range(steps):
             run.cancel.check()
             batch = order[step * settings.batch_size : (step + 1) * settings.batch_size]
-            recorder.add(_step(network, features.patches(batch), optimiser, method))
+            recorder.add(_step(network, features.distances(batch, search), optimiser, method))
             done = epoch + (step + 1) / steps
             if (step + 1) % stride == 0 or step + 1 == steps:
                 record = recorder.flush(done)
@@ -302,10 +304,8 @@ def _optimise(
     return recorder.history
 
 
-def _step(network: CfaModel, patches: Tensor, optimiser: torch.optim.Optimizer, method: Method) -> Tensor:
+def _step(network: CfaModel, distances: Tensor, optimiser: torch.optim.Optimizer, method: Method) -> Tensor:
     """One step of gradient descent; returns the six figures of a `StepRecord`, on the device."""
-    count = method.neighbours + method.hard_negatives
-    distances = distances_to_nearest(patches, network.bank, count)
     terms = cfa_loss(distances, network.radius, neighbours=method.neighbours, alpha=method.alpha, nu=method.nu)
     optimiser.zero_grad(set_to_none=True)
     terms.total.backward()  # type: ignore[no-untyped-call]
