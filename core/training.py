@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from core.ahead import ahead
 from core.backbone import build_backbone
 from core.checkpoint import Checkpoint, TrainingState, fingerprint_of, restore, restore_network, state_of
 from core.config import Bank, Config, FeatureScale, Method
@@ -158,19 +161,26 @@ def _fill(
     masks: list[Tensor] = []
     contents: list[str] = []
     skipped: list[Skipped] = []
-    for done, sample in enumerate(samples):
-        run.cancel.check()
-        try:
-            image = read_image(sample.path)
-            place_of = geometry((image.shape[0], image.shape[1]), run.config, network.stride, network.cell)
-        except ImageError as error:
-            skipped.append(Skipped(sample.name, str(error)))
-        else:
-            canvas = apply(image, place_of.placement)
-            cache.append(network.pyramid(torch.from_numpy(canvas)[None].to(run.device)))
-            masks.append(torch.from_numpy(place_of.valid).to(run.device))
-            contents.append(hashlib.sha256(canvas.tobytes()).hexdigest())
-        run.report(Progress(Phase.FEATURES, done + 1, len(samples)))
+
+    def prepared(sample: Sample) -> tuple[Tensor, NDArray[np.bool_], str]:
+        image = read_image(sample.path)
+        place_of = geometry((image.shape[0], image.shape[1]), run.config, network.stride, network.cell)
+        canvas = apply(image, place_of.placement)
+        return torch.from_numpy(canvas)[None], place_of.valid, hashlib.sha256(canvas.tobytes()).hexdigest()
+
+    with closing(ahead(prepared, samples)) as pictures:
+        for done in range(len(samples)):
+            run.cancel.check()
+            sample, picture = next(pictures)
+            try:
+                canvas, valid, digest = picture.result()
+            except ImageError as error:
+                skipped.append(Skipped(sample.name, str(error)))
+            else:
+                cache.append(network.pyramid(canvas.to(run.device)))
+                masks.append(torch.from_numpy(valid).to(run.device))
+                contents.append(digest)
+            run.report(Progress(Phase.FEATURES, done + 1, len(samples)))
     if not masks:
         raise DatasetError(f"None of the {len(samples)} training images can be read. The first: {skipped[0].message}")
     return masks, contents, skipped
