@@ -29,7 +29,8 @@ def peers(backbone: str, gamma: int, size: int) -> dict[str, Callable[[], object
         "anomalib PatchCore": lambda: _patchcore(backbone, size),
         "anomalib EfficientAd": _efficient_ad,
     }
-    return {name: _stage(make().eval(), images) for name, make in made.items()}
+    at_256 = torch.rand(1, 3, 256, 256)  # EfficientAd's autoencoder takes no smaller picture
+    return {n: _stage(make().eval(), at_256 if make is _efficient_ad else images) for n, make in made.items()}
 
 
 def _stage(model: Any, images: Tensor) -> Callable[[], object]:
@@ -59,7 +60,7 @@ def _padim(backbone: str, size: int) -> Any:
 
     count, patches = FEATURES_OF_PADIM[backbone], (size // 4) ** 2
     layers = ["layer1", "layer2", "layer3"]
-    model = PadimModel(layers, backbone, pre_trained=False, n_features=count)
+    model = PadimModel(backbone, layers, pre_trained=False, n_features=count)
     model.gaussian.mean = torch.zeros(count, patches)
     model.gaussian.inv_covariance = torch.eye(count).expand(patches, count, count)
     return model

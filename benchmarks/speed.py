@@ -342,8 +342,8 @@ def main() -> None:
     """Measure what is asked for, print tables, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbones", nargs="+", default=list(BACKBONES))
-    parser.add_argument("--ratios", nargs="+", type=int, default=[1, 2, 4, 8])
-    parser.add_argument("--sizes", nargs="+", type=int, default=[224, 256])
+    parser.add_argument("--ratios", nargs="*", type=int, default=[1, 2, 4, 8])
+    parser.add_argument("--sizes", nargs="*", type=int, default=[224, 256])
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 4, 16])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
