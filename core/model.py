@@ -98,7 +98,7 @@ class CfaModel(nn.Module):
 
         The model must not be trained any more, and the bank not be changed.
         """
-        if count not in self._fast_searches:
+        if len(self.bank) >= count and count not in self._fast_searches:
             probes, strides = self._probes(), self.backbone.strides
             self._fast_searches[count] = checked(
                 lambda: CompiledSearch(_Pooled(self.backbone), probes[0], self._folded(), strides, count),
