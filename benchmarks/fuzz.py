@@ -169,7 +169,7 @@ def fuzz_models(folder: Path, watch: Watch, example: Callable[[Any], Any]) -> No
     from tests.core.parts import TINY, write_parts
 
     torch.set_num_threads(1)
-    CfaModel.compile_all = lambda _network: None  # type: ignore[method-assign]  # 0.6 s for each that is accepted
+    CfaModel.compile_all = lambda *_: None  # type: ignore[method-assign]  # 0.6 s for each that is accepted
     model_file.save_model(train(write_parts(folder, [(32, 32)] * 8), TINY, device="cpu"), folder / "good.cfa")
     data = (folder / "good.cfa").read_bytes()
     header = 8 + int.from_bytes(data[:8], "little")

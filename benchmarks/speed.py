@@ -3,10 +3,13 @@
     python benchmarks/speed.py [--backbones lite0 resnet18 wide_resnet50_2] [--ratios 1 2 4 8] [--sizes 224 256]
                                [--rounds 15] [--no-training] [--no-memory] [--threads 2] [--device cpu] [--out JSON]
 
-Random weights serve for speed. What is compared takes turns, round by round, so that a busy machine hurts all alike;
+Random weights serve for speed. The stages of a whole inspection are one compiled network on a CPU; `phi` and `search`
+are what they take apart from it, `backbone` is eager torch, `compiled` the same network by OpenVINO. Where anomalib is
+installed its models take part. What is compared takes turns, round by round, so that a busy machine hurts all alike;
 a ratio is the median over the rounds of the quotients. The published algorithm is the slow transcription that the tests
 hold the engine against: features and descriptor at full resolution, the whole distance matrix, a backbone pass a step.
-Decoding is a stage of its own and is not part of the whole.
+Decoding is a stage of its own and is not part of the whole. On a machine with a CUDA device `--device cuda` measures
+there: `python benchmarks/speed.py --device cuda --ratios 1 4 --sizes 224 --batches 1 16 64 256`.
 """
 
 import argparse
@@ -24,6 +27,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +40,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.peers import peers
 from core.backbone import Backbone, random_backbone
 from core.compiled_network import CompiledNetwork
 from core.config import Bank, Config, Score, preset
@@ -72,10 +77,10 @@ def picture(size: int, count: int = 1) -> Tensor:
     return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8))
 
 
-def inspection(network: CfaModel, size: int, device: str) -> dict[str, Stage]:
+def inspection(network: CfaModel, size: int, device: str, count: int = 1) -> dict[str, Stage]:
     """What takes turns: each stage alone, the whole, the bare backbone, and the published algorithm."""
     network.to(device)
-    images = picture(size).to(device)
+    images = picture(size, count).to(device)
 
     def phi_again() -> float:
         return float(network.describe(pyramid)[0, 0, 0, 0])
@@ -93,7 +98,7 @@ def inspection(network: CfaModel, size: int, device: str) -> dict[str, Stage]:
         return image_score(anomaly_map(scores, *everywhere, 4, 4.0), everywhere[1])
 
     def whole() -> float:
-        return post(network(images, Score.EXCESS, 3)[0].cpu().numpy())
+        return max(post(scores) for scores in network(images, Score.EXCESS, 3).cpu().numpy())
 
     def as_published() -> float:
         features = published.concatenated_features(network.backbone(images))
@@ -103,7 +108,7 @@ def inspection(network: CfaModel, size: int, device: str) -> dict[str, Stage]:
 
     return {
         "backbone": lambda: network.backbone(images)[-1].sum().item(),
-        "pyramid": lambda: network.pyramid(images)[-1].sum().item(),
+        "compiled": lambda: network.pyramid(images)[-1].sum().item(),
         "phi": phi_again,
         "search": search_again,
         "post": lambda: post(grid),
@@ -130,43 +135,71 @@ def ratio(times: dict[str, list[float]], above: str, below: str) -> float:
     return statistics.median(a / b for a, b in zip(times[above], times[below], strict=True))
 
 
-def measure_inspection(backbone: str, gamma: int, size: int, rounds: int, device: str) -> dict[str, Any]:
+def measure_inspection(
+    backbone: str, gamma: int, size: int, rounds: int, device: str, batches: list[int]
+) -> dict[str, Any]:
     """One row of the table."""
-    times = measured(inspection(model(backbone, gamma, size), size, device), rounds)
+    network = model(backbone, gamma, size)
+    stages = inspection(network, size, device)
+    others = peers(backbone, gamma, size) if device == "cpu" else {}
+    times = measured(stages | others, rounds)
     found: dict[str, Any] = {"backbone": backbone, "ratio": gamma, "size": size}
     found["ms"] = {name: round(statistics.median(values), 2) for name, values in times.items()}
     found["spread_ms"] = {name: round(statistics.pstdev(values), 2) for name, values in times.items()}
-    found["whole / backbone"] = round(ratio(times, "whole", "backbone"), 2)
-    found["published / whole"] = round(ratio(times, "published", "whole"), 2)
+    for above, below in (("whole", "backbone"), ("published", "whole"), *((other, "whole") for other in others)):
+        found[f"{above} / {below}"] = round(ratio(times, above, below), 2)
+    found["images/s"] = {}
+    for count in batches:
+        whole = {"whole": inspection(network, size, device, count)["whole"]}
+        milliseconds = statistics.median(measured(whole, max(3, rounds // 3))["whole"])
+        found["images/s"][str(count)] = round(1000 * count / milliseconds, 1)
     return found
 
 
-def measure_memory(backbone: str, gamma: int, size: int) -> float:
-    """MB that the whole inspection needs at its peak beyond the bare backbone, each in a process of its own."""
-    peaks = []
-    for stage in ("backbone", "whole"):
-        command = [sys.executable, __file__, "--peak", stage, backbone, str(gamma), str(size)]
-        peaks.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-    return round(peaks[1] - peaks[0], 1)
+def measure_memory(backbone: str, gamma: int, size: int) -> dict[str, float]:
+    """MB that an inspection at batch 1 needs, each number from processes of their own.
+
+    `beyond the backbone`: the peak of the whole process beyond that of one that runs the backbone by the same runtime.
+    `while inspecting`: the peak beyond what is resident once the model is loaded and compiled.
+    """
+    found = {stage: _peak_of(stage, backbone, gamma, size) for stage in ("compiled", "whole")}
+    return {
+        "beyond the backbone": round(found["whole"][0] - found["compiled"][0], 1),
+        "while inspecting": round(found["whole"][0] - found["whole"][1], 1),
+        "the backbone while computing": round(found["compiled"][0] - found["compiled"][1], 1),
+    }
 
 
-def peak(stage: str, backbone: str, gamma: int, size: int) -> float:
-    """MB of resident memory at the peak of a few runs of one stage, with all that lives then; Linux alone tells."""
+def _peak_of(stage: str, backbone: str, gamma: int, size: int) -> tuple[float, float]:
+    command = [sys.executable, __file__, "--peak", stage, backbone, str(gamma), str(size)]
+    peak_mb, before = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    return float(peak_mb), float(before)
+
+
+def peak(stage: str, backbone: str, gamma: int, size: int) -> tuple[float, float]:
+    """MB of resident memory at the peak of a few runs of one stage, and before them; Linux alone tells."""
     images = picture(size)
+    network = CfaModel(random_backbone(backbone), descriptor_ratio=gamma, initial_radius=0.65).eval()
+    network.set_bank(torch.randn((size // 4) ** 2 // gamma, network.bank.shape[1]))
     if stage == "whole":
-        network = model(backbone, gamma, size)
-        run = inspection(network, size, "cpu")["whole"]
+        network.compile_all()
+        run: Stage = lambda: network(images, Score.EXCESS, 3)  # noqa: E731
     else:
-        bare = random_backbone(backbone)
-        run = lambda: bare(images)  # noqa: E731
+        network.compile_backbone()
+        run = lambda: network.pyramid(images)  # noqa: E731
     gc.collect()
     ctypes.CDLL("libc.so.6").malloc_trim(0)
+    before = _resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     with torch.inference_mode():
         for _ in range(3):
             run()
+    return _resident("VmHWM"), before
+
+
+def _resident(name: str) -> float:
     status = Path("/proc/self/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+    return int(next(line for line in status.splitlines() if line.startswith(name)).split()[1]) / 1024
 
 
 def measure_training(backbone: str, gamma: int, size: int, device: str) -> dict[str, Any]:
@@ -309,8 +342,9 @@ def main() -> None:
     """Measure what is asked for, print tables, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbones", nargs="+", default=list(BACKBONES))
-    parser.add_argument("--ratios", nargs="+", type=int, default=[1, 2, 4, 8])
-    parser.add_argument("--sizes", nargs="+", type=int, default=[224, 256])
+    parser.add_argument("--ratios", nargs="*", type=int, default=[1, 2, 4, 8])
+    parser.add_argument("--sizes", nargs="*", type=int, default=[224, 256])
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 4, 16])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--device", default="cpu")
@@ -323,17 +357,17 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     if asked.peak:
         stage, backbone, gamma, size = asked.peak
-        sys.stdout.write(str(peak(stage, backbone, int(gamma), int(size))))
+        sys.stdout.write(" ".join(map(str, peak(stage, backbone, int(gamma), int(size)))))
         return
     with tempfile.TemporaryDirectory() as folder:
         found: dict[str, Any] = {"machine": _machine(asked.device), "decode 1 MP, ms": measure_decoding(Path(folder))}
     cases = [(b, g, s) for b in asked.backbones for s in asked.sizes for g in asked.ratios]
-    found["inspection"] = [measure_inspection(*case, asked.rounds, asked.device) for case in cases]
+    found["inspection"] = [measure_inspection(*case, asked.rounds, asked.device, asked.batches) for case in cases]
     if asked.runtimes and asked.device == "cpu":
         found["runtimes"] = [measure_runtimes(b, 224, asked.rounds) for b in asked.backbones]
     if asked.memory and asked.device == "cpu" and sys.platform == "linux":
         for row in (row for row in found["inspection"] if row["ratio"] == 1):
-            row["MB beyond the backbone"] = measure_memory(row["backbone"], row["ratio"], row["size"])
+            row["MB"] = measure_memory(row["backbone"], row["ratio"], row["size"])
     if asked.training:
         found["training"] = [measure_training(b, 1, 224, asked.device) for b in asked.backbones]
     asked.out.parent.mkdir(parents=True, exist_ok=True)
@@ -344,19 +378,27 @@ def main() -> None:
 def _machine(device: str) -> str:
     name = torch.cuda.get_device_name() if device != "cpu" else platform.machine()
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}{load}"
+    libraries = ("openvino", "anomalib")
+    versions = [f"{n} {version(n)}" for n in libraries if importlib.util.find_spec(n)]
+    return ", ".join((f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}", *versions)) + load
 
 
 def _print(found: dict[str, Any]) -> None:
     console = Console(width=150)
     console.print(found["machine"], "· decoding 1 megapixel:", found["decode 1 MP, ms"], "ms")
-    names = list(found["inspection"][0]["ms"]) if found["inspection"] else []
-    figures = ("whole / backbone", "published / whole", "MB beyond the backbone")
-    table = Table("backbone", "γ", "size", *(f"{name}, ms" for name in names), *figures, title="One image", box=None)
+    names = [n for n in found["inspection"][0]["ms"] if "anomalib" not in n] if found["inspection"] else []
+    table = Table("backbone", "γ", "size", *names, "whole / backbone", "published / whole", "images/s", "MB", box=None)
+    table.title = "One image, ms"
     for row in found["inspection"]:
-        cells = [*(row["ms"][name] for name in names), *(row.get(figure, "") for figure in figures)]
+        rate = max(row["images/s"].items(), key=lambda item: item[1])
+        figures = (row["whole / backbone"], row["published / whole"], f"{rate[1]} ({rate[0]})", row.get("MB", ""))
+        cells = [*(row["ms"][name] for name in names), *figures]
         table.add_row(row["backbone"], str(row["ratio"]), str(row["size"]), *map(str, cells))
     console.print(table)
+    for row in found["inspection"]:
+        others = {name: value for name, value in row.items() if name.startswith("anomalib")}
+        if others:
+            console.print(row["backbone"], row["ratio"], row["size"], others)
     if found.get("runtimes"):
         table = Table("backbone", *found["runtimes"][0]["ms"], title="The backbone alone at 224, ms (error)", box=None)
         for row in found["runtimes"]:

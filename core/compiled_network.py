@@ -2,8 +2,8 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ TOLERANCE = 1e-4
 """Largest difference from torch's output, as a share of its largest value, up to which both count as equal."""
 _LOG = logging.getLogger(__name__)
 Inputs = tuple[Tensor, ...]
+Fast = TypeVar("Fast")
 
 
 class CompiledNetwork:
@@ -31,7 +32,7 @@ class CompiledNetwork:
             ImportError: OpenVINO is not installed.
             RuntimeError: It cannot take this network.
         """
-        model = _converted(module, example)
+        model = converted(module, example)
         model.reshape({index: list(shape) for index, shape in enumerate(shapes)})
         self._model = CompiledModel(model)
 
@@ -51,29 +52,49 @@ def compiled(
         probes: Inputs of several sizes, on which both are compared; the first is traced.
         shapes: As for `CompiledNetwork`.
     """
+    return checked(
+        lambda: CompiledNetwork(module, probes[0], shapes),
+        lambda candidate: max(largest_difference(module(*probe), candidate(*probe)) for probe in probes),
+        name,
+    )
+
+
+@torch.inference_mode()
+def checked(make: Callable[[], Fast], difference: Callable[[Fast], float], name: str) -> Fast | None:
+    """What `make` compiles, or None where that is not possible or would not give torch's output.
+
+    Args:
+        make: May raise what OpenVINO and its front end raise.
+        difference: Of what it gives from torch's output, as `largest_difference` measures it.
+        name: Of the network, for the log.
+    """
     try:
-        candidate = CompiledNetwork(module, probes[0], shapes)
-        difference = max(_difference(module, candidate, probe) for probe in probes)
+        candidate = make()
+        found = difference(candidate)
     except (ImportError, AttributeError, RuntimeError, TypeError) as error:
         _LOG.warning("%s runs in torch: %s", name, error)
         return None
-    if difference > TOLERANCE:
-        _LOG.warning("%s runs in torch: compiled it differs by %.1e.", name, difference)
+    if found > TOLERANCE:
+        _LOG.warning("%s runs in torch: compiled it differs by %.1e.", name, found)
         return None
     return candidate
 
 
-@torch.inference_mode()
-def _difference(module: nn.Module, candidate: CompiledNetwork, probe: Inputs) -> float:
-    """The largest difference of any output, as a share of its largest value."""
-    pairs = list(zip(module(*probe), candidate(*probe), strict=True))
-    if any(ours.shape != theirs.shape for ours, theirs in pairs):
+def largest_difference(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
+    """The largest difference of any output from ours, as a share of its largest value."""
+    pairs = list(zip(ours, theirs, strict=True))
+    if any(one.shape != other.shape for one, other in pairs):
         return float("inf")
-    return max(float((ours - theirs).abs().max() / ours.abs().max().clamp(min=1e-9)) for ours, theirs in pairs)
+    return max(float((one - other).abs().max() / one.abs().max().clamp(min=1e-9)) for one, other in pairs)
 
 
-def _converted(module: nn.Module, example: Inputs) -> Any:
-    """The network as an OpenVINO model, by its PyTorch front end; its own converter would report on its use."""
+def converted(module: nn.Module, example: Inputs) -> Any:
+    """A module in `eval()` mode as an OpenVINO model, by its PyTorch front end; its own converter would report its use.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
+        RuntimeError: It cannot take this network.
+    """
     load_openvino()
     from openvino.frontend import FrontEndManager  # type: ignore[import-untyped]
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder  # type: ignore[import-untyped]

@@ -1,6 +1,7 @@
 """Inspect images with a trained model: load once, inspect many. The one scoring path of the whole program."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,12 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from core.ahead import ahead
 from core.config import Config
 from core.dataset import Sample
 from core.device import choose_device, memory_told
 from core.errors import DatasetError, ImageError
 from core.images import read_image
-from core.model import CfaModel
+from core.model import CfaModel, centres_needed
 from core.placement import Placement, apply, inspected_pixels, place, valid_cells
 from core.progress import CancelToken, Phase, Progress, Report, silent
 from core.scoring import anomaly_map, image_score
@@ -110,7 +112,8 @@ class Inspector:
         with memory_told():
             self._network: CfaModel = trained.network.to(self._device).eval()
             if self._device.type == "cpu":
-                self._network.compile_all()
+                method = trained.config.method
+                self._network.compile_all(centres_needed(method.score, method.neighbours))
 
     def inspect(self, image: NDArray[np.uint8], sample: Sample | None = None) -> Inspection:
         """Inspect one image.
@@ -123,16 +126,23 @@ class Inspector:
             DeviceError: Too little memory.
             ImageError: The array is not an image.
         """
+        return self._score(self._prepared(image), sample)
+
+    def _prepared(self, image: NDArray[np.uint8]) -> tuple[Geometry, NDArray[np.uint8]]:
+        """Where the image lies on the network's input, and that input."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
             raise ImageError(f"An image is (H, W, 3) uint8 RGB; this array is {image.shape} {image.dtype}.")
-        config, network = self.trained.config, self._network
-        place_of = geometry((image.shape[0], image.shape[1]), config, network.stride, network.cell)
-        canvas = torch.from_numpy(apply(image, place_of.placement))[None]  # (1, H, W, 3)
+        network = self._network
+        place_of = geometry((image.shape[0], image.shape[1]), self.trained.config, network.stride, network.cell)
+        return place_of, apply(image, place_of.placement)
+
+    def _score(self, prepared: tuple[Geometry, NDArray[np.uint8]], sample: Sample | None) -> Inspection:
+        place_of, pixels = prepared
+        method, network = self.trained.config.method, self._network
         with memory_told(), torch.inference_mode():
-            grid = network(canvas.to(self._device), config.method.score, config.method.neighbours)[0]  # (h, w)
-        values = anomaly_map(
-            grid.cpu().numpy(), place_of.valid, place_of.inspected, network.cell, config.method.smoothing
-        )
+            canvas = torch.from_numpy(pixels)[None].to(self._device)  # (1, H, W, 3)
+            grid = network(canvas, method.score, method.neighbours)[0]  # (h, w)
+        values = anomaly_map(grid.cpu().numpy(), place_of.valid, place_of.inspected, network.cell, method.smoothing)
         score = image_score(values, place_of.inspected)
         values.flags.writeable = False
         name = sample or Sample(Path("image"), "image", None, "", None)
@@ -143,6 +153,8 @@ class Inspector:
     ) -> Iterator[Inspection | Failure]:
         """Inspect files, each result as soon as it is there; a file that cannot be read gives a `Failure`.
 
+        The next files are decoded meanwhile.
+
         Args:
             samples: The files.
             report: Told after each image.
@@ -152,12 +164,14 @@ class Inspector:
             CancelledByUser: The token was set.
             DeviceError: Too little memory.
         """
-        for done, sample in enumerate(samples):
-            if cancel is not None:
-                cancel.check()
-            try:
-                result: Inspection | Failure = self.inspect(read_image(sample.path), sample)
-            except ImageError as error:
-                result = Failure(sample, str(error))
-            report(Progress(Phase.INSPECTING, done + 1, len(samples)))
-            yield result
+        with closing(ahead(lambda sample: self._prepared(read_image(sample.path)), samples)) as prepared:
+            for done in range(len(samples)):
+                if cancel is not None:
+                    cancel.check()
+                sample, picture = next(prepared)
+                try:
+                    result: Inspection | Failure = self._score(picture.result(), sample)
+                except ImageError as error:
+                    result = Failure(sample, str(error))
+                report(Progress(Phase.INSPECTING, done + 1, len(samples)))
+                yield result

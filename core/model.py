@@ -8,9 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.backbone import Backbone
-from core.compiled_network import CompiledNetwork, compiled
+from core.compiled_network import CompiledNetwork, checked, compiled, largest_difference
+from core.compiled_search import CompiledSearch
 from core.config import DescriptorStart, Score
 from core.descriptor import Descriptor
+from core.folding import FoldedSearch, fold
 from core.neighbours import nearest_centres
 from core.scoring import patch_scores
 
@@ -27,21 +29,6 @@ class _Pooled(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         return tuple(functional.avg_pool2d(m, 3, stride=1, padding=1) for m in self.backbone(images))
-
-
-class _Described(nn.Module):
-    """Phi of every patch of an image, from the image and from what is the same for all images."""
-
-    level_scale: Tensor
-
-    def __init__(self, network: "CfaModel") -> None:
-        super().__init__()
-        self.pooled, self.descriptor = _Pooled(network.backbone), network.descriptor
-        self.register_buffer("level_scale", network.level_scale)
-
-    def forward(self, images: Tensor, constant: Tensor) -> tuple[Tensor]:
-        pyramid = [m * self.level_scale[i] for i, m in enumerate(self.pooled(images))]
-        return ((self.descriptor.project(pyramid) + constant).permute(0, 2, 3, 1),)
 
 
 class CfaModel(nn.Module):
@@ -82,7 +69,7 @@ class CfaModel(nn.Module):
         width = max(1, backbone.width_factor * sum(backbone.channels) // descriptor_ratio)
         self.backbone = backbone
         self._fast_pooled: CompiledNetwork | None = None
-        self._fast_described: CompiledNetwork | None = None
+        self._fast_searches: dict[int, CompiledSearch | None] = {}
         self.descriptor = Descriptor(backbone.channels, width, start, generator)
         self.radius = nn.Parameter(torch.tensor(initial_radius))
         self.register_buffer("level_scale", torch.ones(len(backbone.channels)))
@@ -106,12 +93,27 @@ class CfaModel(nn.Module):
             _COMPILED[self.backbone] = compiled(_Pooled(self.backbone), self.backbone.name, probes, [[-1, -1, -1, 3]])
         self._fast_pooled = _COMPILED[self.backbone]
 
-    def compile_all(self) -> None:
-        """Make `forward` fast on a CPU; it gives the same. The model must not be trained any more."""
-        if self._fast_described is None:
-            probes = [(picture, self.constant(picture)) for picture in self._probes()]
-            shapes = [[-1, -1, -1, 3], [len(self.descriptor.bias), -1, -1]]
-            self._fast_described = compiled(_Described(self), self.backbone.name, probes, shapes)
+    def compile_all(self, count: int = 1) -> None:
+        """Make `nearest` for that many centres fast on a CPU; it gives the same.
+
+        The model must not be trained any more, and the bank not be changed.
+        """
+        if len(self.bank) >= count and count not in self._fast_searches:
+            probes, strides = self._probes(), self.backbone.strides
+            self._fast_searches[count] = checked(
+                lambda: CompiledSearch(_Pooled(self.backbone), probes[0], self._folded(), strides, count),
+                lambda fast: max(largest_difference(self._nearest(p, count)[:1], fast(p)[:1]) for p in probes),
+                self.backbone.name,
+            )
+
+    def _folded(self) -> FoldedSearch:
+        """Descriptor, scale and bank in one."""
+        descriptor = self.descriptor
+        weight = descriptor.weight.detach()
+        levels = torch.split(weight[:, :-2], list(descriptor.channels), dim=1)
+        scaled = [level.double() * scale for level, scale in zip(levels, self.level_scale.double(), strict=True)]
+        arrays = [part.numpy() for part in (weight[:, -2:], descriptor.bias.detach(), self.bank)]
+        return fold([level.numpy() for level in scaled], *arrays)
 
     def _probes(self) -> list[Tensor]:
         generator = torch.Generator().manual_seed(0)
@@ -146,21 +148,33 @@ class CfaModel(nn.Module):
         phi: Tensor = self.descriptor(pyramid)
         return phi.permute(0, 2, 3, 1).contiguous()
 
-    def constant(self, images: Tensor) -> Tensor:
-        """What phi holds for every image of that size, (D', h, w)."""
-        with torch.no_grad():
-            return self.descriptor.constant((images.shape[1] // self.cell, images.shape[2] // self.cell))
-
     def describe_images(self, images: Tensor) -> Tensor:
         """Phi of every patch, (b, h, w, D'), without gradient.
 
         Args:
             images: (b, H, W, 3) uint8 RGB.
         """
-        if self._fast_described is not None and images.device.type == "cpu":
-            return self._fast_described(images, self.constant(images))[0]
         with torch.no_grad():
             return self.describe(self.pyramid(images))
+
+    def nearest(self, images: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """The nearest centres of every patch, without gradient.
+
+        Args:
+            images: (b, H, W, 3) uint8 RGB.
+            count: How many.
+
+        Returns:
+            Squared distances, ascending, and the centres' rows, each (b, h, w, count). They hold until this thread's
+            next call.
+        """
+        fast = self._fast_searches.get(count) if images.device.type == "cpu" else None
+        return self._nearest(images, count) if fast is None else fast(images)
+
+    def _nearest(self, images: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        phi = self.describe_images(images)
+        distances, rows = nearest_centres(phi.flatten(0, 2), self.bank, count)
+        return distances.view(*phi.shape[:3], count), rows.view(*phi.shape[:3], count)
 
     def forward(self, images: Tensor, score: Score, neighbours: int) -> Tensor:
         """The anomaly score of every patch.
@@ -173,10 +187,14 @@ class CfaModel(nn.Module):
         Returns:
             (b, h, w) float32, >= 0.
         """
-        phi = self.describe_images(images)
-        count = neighbours if score is Score.CERTAINTY else 1
-        distances, rows = nearest_centres(phi.flatten(0, 2), self.bank, count)
-        return patch_scores(distances, score, self.centre_radii[rows[:, 0]]).view(phi.shape[:3])
+        distances, rows = self.nearest(images, centres_needed(score, neighbours))
+        scores = patch_scores(distances.flatten(0, 2), score, self.centre_radii[rows[..., 0].flatten()])
+        return scores.view(distances.shape[:3])
+
+
+def centres_needed(score: Score, neighbours: int) -> int:
+    """How many of the nearest centres a score looks at."""
+    return neighbours if score is Score.CERTAINTY else 1
 
 
 _COMPILED: WeakKeyDictionary[Backbone, CompiledNetwork | None] = WeakKeyDictionary()

@@ -111,6 +111,17 @@ def distances_to_nearest(queries: Tensor, bank: Tensor, count: int) -> Tensor:
     Returns:
         (n, count) squared distances, ascending.
     """
-    distances, rows = nearest_centres(queries.detach(), bank, count)
+    return distances_to_known(queries, bank, *nearest_centres(queries.detach(), bank, count))
+
+
+def distances_to_known(queries: Tensor, bank: Tensor, distances: Tensor, rows: Tensor) -> Tensor:
+    """Distances that a search has found, made differentiable in the queries.
+
+    Args:
+        queries: (n, D').
+        bank: (M, D') without gradient.
+        distances: (n, count) squared distances to the centres `rows`.
+        rows: (n, count) int64.
+    """
     result: Tensor = _DistancesToCentres.apply(queries, bank, distances, rows)
     return result

@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from core.ahead import ahead
 from core.backbone import build_backbone
 from core.checkpoint import Checkpoint, TrainingState, fingerprint_of, restore, restore_network, state_of
 from core.config import Bank, Config, FeatureScale, Method
@@ -25,11 +28,11 @@ from core.inspection import Failure, Inspection, Inspector, geometry
 from core.loss import cfa_loss
 from core.memory_bank import Described, centre_radii, ema_bank, global_bank, mean_bank, mean_nearest_squared
 from core.model import CfaModel
-from core.neighbours import distances_to_nearest
 from core.placement import apply
 from core.progress import CancelToken, Phase, Progress, Report, StepRecord, silent
 from core.threshold import Threshold, false_alarm_threshold, images_needed, percent, smallest_rate
 from core.trained_model import Calibration, Skipped, TrainedModel, TrainingSummary
+from core.training_search import TrainingSearch, training_search
 
 REFERENCE_SQUARED_DISTANCE = 0.5
 """The untrained mean nearest squared distance that `FeatureScale.REFERENCE` sets."""
@@ -158,19 +161,26 @@ def _fill(
     masks: list[Tensor] = []
     contents: list[str] = []
     skipped: list[Skipped] = []
-    for done, sample in enumerate(samples):
-        run.cancel.check()
-        try:
-            image = read_image(sample.path)
-            place_of = geometry((image.shape[0], image.shape[1]), run.config, network.stride, network.cell)
-        except ImageError as error:
-            skipped.append(Skipped(sample.name, str(error)))
-        else:
-            canvas = apply(image, place_of.placement)
-            cache.append(network.pyramid(torch.from_numpy(canvas)[None].to(run.device)))
-            masks.append(torch.from_numpy(place_of.valid).to(run.device))
-            contents.append(hashlib.sha256(canvas.tobytes()).hexdigest())
-        run.report(Progress(Phase.FEATURES, done + 1, len(samples)))
+
+    def prepared(sample: Sample) -> tuple[Tensor, NDArray[np.bool_], str]:
+        image = read_image(sample.path)
+        place_of = geometry((image.shape[0], image.shape[1]), run.config, network.stride, network.cell)
+        canvas = apply(image, place_of.placement)
+        return torch.from_numpy(canvas)[None], place_of.valid, hashlib.sha256(canvas.tobytes()).hexdigest()
+
+    with closing(ahead(prepared, samples)) as pictures:
+        for done in range(len(samples)):
+            run.cancel.check()
+            sample, picture = next(pictures)
+            try:
+                canvas, valid, digest = picture.result()
+            except ImageError as error:
+                skipped.append(Skipped(sample.name, str(error)))
+            else:
+                cache.append(network.pyramid(canvas.to(run.device)))
+                masks.append(torch.from_numpy(valid).to(run.device))
+                contents.append(digest)
+            run.report(Progress(Phase.FEATURES, done + 1, len(samples)))
     if not masks:
         raise DatasetError(f"None of the {len(samples)} training images can be read. The first: {skipped[0].message}")
     return masks, contents, skipped
@@ -192,16 +202,15 @@ class _Features:
         levels = self.cache.batch(indices)
         return [level * scale for level, scale in zip(levels, self.network.level_scale, strict=True)]
 
-    def patches(self, indices: Sequence[int]) -> Tensor:
-        """(n, D') descriptors of all valid patches of some images, with gradient to the descriptor."""
+    def distances(self, indices: Sequence[int], search: TrainingSearch) -> Tensor:
+        """(n, count) squared distances of all valid patches of some images, with gradient to the descriptor."""
         groups: dict[tuple[int, int], list[int]] = defaultdict(list)
         for index in indices:
             groups[self.cache.shape(index)].append(index)
         rows = []
         for group in groups.values():
-            phi = self.network.describe(self.pyramid(group))
             valid = torch.stack([self.masks[index] for index in group])
-            rows.append(phi.flatten(0, 2) if bool(valid.all()) else phi[valid])
+            rows.append(search(self.pyramid(group), self.network.descriptor, valid))
         return torch.cat(rows)
 
     def described(self, report: Callable[[int], None]) -> Iterator[Described]:
@@ -287,13 +296,16 @@ def _optimise(
         restore(left, optimiser, generator)
         recorder.history.extend(left.history)
         first = left.epochs
+    patches = settings.batch_size * features.masks[0].numel()
+    count = method.neighbours + method.hard_negatives
+    search = training_search(network.backbone.channels, network.bank, count, patches)
     stride = max(1, min(_STEPS_PER_RECORD, settings.epochs * steps // _RECORDS))  # a short training shows every step
     for epoch in range(first, settings.epochs):
         order = torch.randperm(len(features), generator=generator).tolist()
         for step in range(steps):
             run.cancel.check()
             batch = order[step * settings.batch_size : (step + 1) * settings.batch_size]
-            recorder.add(_step(network, features.patches(batch), optimiser, method))
+            recorder.add(_step(network, features.distances(batch, search), optimiser, method))
             done = epoch + (step + 1) / steps
             if (step + 1) % stride == 0 or step + 1 == steps:
                 record = recorder.flush(done)
@@ -302,10 +314,8 @@ def _optimise(
     return recorder.history
 
 
-def _step(network: CfaModel, patches: Tensor, optimiser: torch.optim.Optimizer, method: Method) -> Tensor:
+def _step(network: CfaModel, distances: Tensor, optimiser: torch.optim.Optimizer, method: Method) -> Tensor:
     """One step of gradient descent; returns the six figures of a `StepRecord`, on the device."""
-    count = method.neighbours + method.hard_negatives
-    distances = distances_to_nearest(patches, network.bank, count)
     terms = cfa_loss(distances, network.radius, neighbours=method.neighbours, alpha=method.alpha, nu=method.nu)
     optimiser.zero_grad(set_to_none=True)
     terms.total.backward()  # type: ignore[no-untyped-call]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core import compiled_network
+from core import compiled_network, compiled_search
 from core.backbone import Backbone, random_backbone
 from core.compiled_network import CompiledNetwork, compiled
 from core.config import Score
@@ -95,15 +95,15 @@ def test_that_threads_do_not_get_into_each_others_maps(fast: CompiledNetwork) ->
 
 
 @pytest.mark.parametrize("shape", [(1, 32, 32), (1, 48, 112), (2, 64, 32)])
-def test_that_a_compiled_model_gives_the_pyramid_the_descriptors_and_the_scores_of_the_plain_one(
+def test_that_a_compiled_model_gives_the_pyramid_and_the_scores_of_the_plain_one(
     backbone: Backbone, shape: tuple[int, int, int]
 ) -> None:
     plain, quick = model_of(backbone), model_of(backbone)
     quick.compile_backbone()
-    quick.compile_all()
+    for count in (1, 3):
+        quick.compile_all(count)
     images = pictures(*shape, seed=5)
     assert_equal(quick.pyramid(images), plain.pyramid(images))
-    assert_equal([quick.describe_images(images)], [plain.describe_images(images)])
     for score in Score:
         torch.testing.assert_close(quick(images, score, 3), plain(images, score, 3), rtol=1e-4, atol=1e-5)
 
@@ -130,18 +130,16 @@ def test_that_a_model_told_to_compile_uses_it(monkeypatch: pytest.MonkeyPatch, b
     model = model_of(backbone)
     assert not calls
     model.compile_backbone()
-    model.compile_all()
     calls.clear()
     model.pyramid(pictures(1, 32, 32))
-    model.describe_images(pictures(1, 32, 48))
-    assert calls == [[(1, 32, 32, 3)], [(1, 32, 48, 3), (44, 8, 12)]]
+    assert calls == [[(1, 32, 32, 3)]]
 
 
 def test_that_a_backbone_is_compiled_once_and_not_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     backbone = random_backbone("resnet18")
     CfaModel(backbone, descriptor_ratio=16, initial_radius=1.0).compile_backbone()
     with monkeypatch.context() as patch:
-        patch.setattr(compiled_network, "_converted", None)  # would fail if called again
+        patch.setattr(compiled_network, "converted", None)  # would fail if called again
         again = CfaModel(backbone, descriptor_ratio=16, initial_radius=1.0)
         again.compile_backbone()
     gone = weakref.ref(backbone)
@@ -164,8 +162,8 @@ def test_that_without_openvino_everything_runs_in_torch(
     def absent(*_: object) -> None:
         raise ModuleNotFoundError("No module named 'openvino'")
 
-    monkeypatch.setattr(compiled_network, "CompiledNetwork", absent)
+    monkeypatch.setattr(compiled_search, "converted", absent)
     model = model_of(backbone)
     model.compile_all()
-    assert model.describe_images(pictures(1, 32, 32)).shape == (1, 8, 8, 44)
+    assert model(pictures(1, 32, 32), Score.EXCESS, 3).shape == (1, 8, 8)
     assert "lite0 runs in torch: No module named 'openvino'" in caplog.text

@@ -53,6 +53,7 @@ from core.backbone import random_backbone
 from core.model import CfaModel
 from core.neighbours import nearest_centres
 network = CfaModel(random_backbone("lite0"), descriptor_ratio=8, initial_radius=0.5).eval()
+network.set_bank(torch.rand(5, network.bank.shape[1]))
 network.compile_all()
 nearest_centres(torch.rand(4, 3), torch.rand(5, 3), 1)
 """

@@ -296,12 +296,12 @@ def test_that_a_missing_device_is_told(
 def starve(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Let the features need more memory than there is."""
 
-    def hungry(_network: CfaModel, _images: Tensor) -> object:
+    def hungry(_network: CfaModel, _images: Tensor, _count: int) -> object:
         if kind == "graphics card":
             raise torch.OutOfMemoryError("CUDA out of memory")
         return torch.empty(10**15) if kind == "torch" else np.empty(10**15)
 
-    monkeypatch.setattr(CfaModel, "describe_images", hungry)
+    monkeypatch.setattr(CfaModel, "nearest", hungry)
 
 
 @pytest.mark.parametrize("kind", ["torch", "numpy", "graphics card"])
@@ -316,6 +316,6 @@ def test_that_too_little_memory_is_told_in_a_sentence(
 
 def test_that_any_other_error_of_torch_stays_what_it_is(inspector: Inspector, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug keeps its traceback."""
-    monkeypatch.setattr(CfaModel, "describe_images", lambda _network, _images: torch.zeros(2) @ torch.zeros(3))
+    monkeypatch.setattr(CfaModel, "nearest", lambda *_: torch.zeros(2) @ torch.zeros(3))
     with pytest.raises(RuntimeError, match="inconsistent tensor size"):
         inspector.inspect(picture(0))

@@ -213,7 +213,7 @@ def test_that_images_of_mixed_sizes_and_aspects_train_and_inspect(bank: Bank, tm
 @pytest.fixture
 def in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole way runs in torch, where a test may change what it does; compiled it would have been traced before."""
-    monkeypatch.setattr(CfaModel, "compile_all", lambda _network: None)
+    monkeypatch.setattr(CfaModel, "compile_all", lambda *_: None)
 
 
 def garbage_in_padding(monkeypatch: pytest.MonkeyPatch, value: float) -> None:

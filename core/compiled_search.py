@@ -1,0 +1,134 @@
+"""Nearest centres of every patch, found level by level in one model compiled by OpenVINO for a CPU."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from core.compiled_network import converted
+from core.folding import FoldedSearch
+from core.openvino_runtime import CompiledModel
+from core.search_graph import SearchGraph, tables
+
+
+class CompiledSearch:
+    """Images in, nearest centres of every patch out; may be called from any thread."""
+
+    def __init__(
+        self, pooled: nn.Module, example: Tensor, folded: FoldedSearch, strides: Sequence[int], count: int
+    ) -> None:
+        """Compile.
+
+        Args:
+            pooled: From (b, H, W, 3) uint8 images to one (b, channels, h_l, w_l) map per level; in `eval()` mode.
+            example: Images to trace it with.
+            folded: What the maps are searched with.
+            strides: Pixels per cell of each level.
+            count: How many centres for each patch.
+
+        Raises:
+            ImportError: OpenVINO is not installed.
+            RuntimeError: It cannot take this network.
+        """
+        self._strides = tuple(strides)
+        front = converted(pooled, (example,))
+        front.reshape({0: [-1, -1, -1, 3]})
+        self._model = CompiledModel(_from_images(front, folded, count, self._strides[-1] // self._strides[0]))
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Squared distances, ascending, and the centres' rows, each (b, h, w, count), for images on the CPU.
+
+        They hold until this thread's next call.
+        """
+        b, height, width = images.shape[:3]
+        grids = tuple((height // stride, width // stride) for stride in self._strides)
+        distances, rows = self._model([images.contiguous().numpy(), *tables(b, grids)])
+        shape = (b, *grids[0], distances.shape[2])
+        found = torch.from_numpy(distances).view(shape), torch.from_numpy(rows).view(shape).long()
+        if shape[3] == 1:
+            return found
+        ordered, order = found[0].sort(dim=3, stable=True)  # two that all but tie may have come the other way round
+        return ordered, found[1].gather(3, order)
+
+
+def _from_images(front: Any, folded: FoldedSearch, count: int, step: int) -> Any:
+    """An `openvino.Model` of images and tables, `front` being that of the pooled maps; `step` rows go at once."""
+    centres, width = folded.centres.shape
+    graph = SearchGraph(count, centres, step)
+    ops = graph.ops
+
+    def row(sums: Sequence[Any]) -> list[Any]:
+        """From rotated descriptors, and ranks if they come with them, to distances and rows of the centres."""
+        descriptor, own = sums[0], ops.constant(folded.centres)
+        if folded.in_parts:
+            ranks = sums[1]
+        else:
+            norms = np.square(folded.centres, dtype=np.float64).sum(axis=1).astype(np.float32)
+            doubled = ops.constant(-2.0 * folded.centres)
+            ranks = ops.add(ops.matmul(descriptor, doubled, transpose_a=False, transpose_b=True), ops.constant(norms))
+        rows = graph.smallest(ranks)[1]
+        winners = ops.gather(own, rows, graph.scalar(0))  # (step, w, count, r)
+        apart = ops.subtract(ops.unsqueeze(descriptor, graph.ints(2)), winners)  # without cancellation
+        return [ops.reduce_sum(ops.multiply(apart, apart), graph.ints(3), keep_dims=False).output(0), rows]
+
+    finest, *coarse = folded.weights
+    weights = [finest, *(np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in coarse)]
+    parts = [weights, folded.products] if folded.in_parts else [weights]
+    maps = [ops.transpose(result.input_value(0), graph.ints(0, 2, 3, 1)) for result in front.get_results()]
+    found = graph.over_rows(maps, list(zip(*parts, strict=True)), row)
+    return graph.openvino.Model(found, [*front.get_parameters(), *graph.tables])
+
+
+class PyramidSearch:
+    """Pyramids in, nearest centres of every patch out, for a descriptor that changes from step to step."""
+
+    def __init__(self, channels: Sequence[int], bank: Tensor, count: int) -> None:
+        """Compile.
+
+        Args:
+            channels: Of each level of the pyramid, finest first.
+            bank: (M, D') centres on the CPU.
+            count: How many centres for each patch.
+
+        Raises:
+            ImportError: OpenVINO is not installed.
+            RuntimeError: It cannot compile the search.
+        """
+        self.mean = bank.mean(dim=0)
+        self._doubled = -2.0 * (bank - self.mean).T  # (D', M)
+        self._norms = (bank - self.mean).square().sum(dim=1)
+        self._channels = tuple(channels)
+        graph = SearchGraph(count, len(bank), step=2 ** (len(channels) - 1))
+        maps = [graph.parameter(-1, size, -1, -1) for size in channels]
+        inputs = [size + 3 * (level == 0) for level, size in enumerate(channels)]
+        matrices = [graph.parameter(size, len(bank)) for size in inputs]
+        last = [graph.ops.transpose(values, graph.ints(0, 2, 3, 1)) for values in maps]
+        found = graph.over_rows(last, [[matrix] for matrix in matrices], lambda sums: graph.smallest(sums[0]))
+        self._model = CompiledModel(graph.openvino.Model(found, [*maps, *matrices, *graph.tables]))
+
+    @torch.no_grad()
+    def __call__(self, pyramid: Sequence[Tensor], weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """The nearest centres under a descriptor.
+
+        Args:
+            pyramid: Pooled and scaled (b, channels, h_l, w_l) maps on the CPU; h a multiple of the coarsest level's.
+            weight: (D', D + 2) of the descriptor.
+            bias: (D',).
+
+        Returns:
+            What is to be added to ``|q - mean|^2`` for the squared distance, ascending, and the centres' rows, each
+            (b * h * w, count).
+        """
+        finest = self._channels[0]
+        order = torch.cat(
+            (weight[:, :finest], weight[:, -2:], (bias - self.mean)[:, None], weight[:, finest:-2]), dim=1
+        )
+        products = order.T @ self._doubled  # (D + 3, M)
+        products[finest + 2] += self._norms
+        sizes = [finest + 3, *self._channels[1:]]
+        grids = tuple((int(level.shape[2]), int(level.shape[3])) for level in pyramid)
+        arrays = [*(level.contiguous() for level in pyramid), *torch.split(products, sizes)]
+        ranks, rows = self._model([*(array.numpy() for array in arrays), *tables(len(pyramid[0]), grids)])
+        return torch.from_numpy(ranks).flatten(0, 1).clone(), torch.from_numpy(rows).flatten(0, 1).long()

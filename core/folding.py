@@ -1,0 +1,74 @@
+"""The search for the nearest centre, folded into the levels of the pyramid. Exact; pure linear algebra.
+
+phi is linear, and so are averaging and upsampling, and they act on each channel alone. Two things follow. The product
+of a patch with a centre is a sum over the levels, each part of which may be computed at the level's own resolution and
+upsampled as a number. And a rotation of descriptors and centres changes no distance, so that one may be chosen under
+which the coarser levels alone fill most of the channels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+UPSAMPLING = 48
+"""Multiplications by which a product is upsampled, on a grid 64 wide."""
+CONSTANTS = 3
+"""Channels beside those of the finest level: row, column and 1."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoldedSearch:
+    """A descriptor and a bank in another basis. All float32; the finest level's matrices end with the constants.
+
+    Attributes:
+        weights: One (channels, r_l) per level. The sum over the levels of the upsampled products, each padded with
+            zeros to r channels, is the rotated descriptor.
+        centres: (M, r) rotated centres.
+        products: One (channels, M) per level: the sum of the upsampled products is ``|c|^2 - 2 q.c``.
+    """
+
+    weights: tuple[NDArray[np.float32], ...]
+    centres: NDArray[np.float32]
+    products: tuple[NDArray[np.float32], ...]
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether products level by level cost less than those of whole descriptors."""
+        per_product = sum(len(part) / 4**level for level, part in enumerate(self.products))
+        return bool(per_product + UPSAMPLING < self.centres.shape[1])
+
+
+def fold(
+    levels: Sequence[NDArray[np.float32]],
+    coordinates: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    bank: NDArray[np.float32],
+) -> FoldedSearch:
+    """Fold a descriptor into a bank.
+
+    Args:
+        levels: (D', channels) weights of each level, finest first, with any scale of the level.
+        coordinates: (D', 2) weights of the row and the column.
+        bias: (D',).
+        bank: (M, D').
+    """
+    mean = bank.mean(axis=0, dtype=np.float64)  # measured from it, distances lose fewer digits
+    centres = bank - mean
+    constants = np.concatenate((coordinates, (bias - mean)[:, None]), axis=1)
+    parts = [np.concatenate((levels[0], constants), axis=1), *(np.asarray(part, np.float64) for part in levels[1:])]
+    basis, triangle = np.linalg.qr(np.concatenate(parts, axis=1))  # (D', r), (r, D + 3)
+    rotated = centres @ basis
+    if basis.shape[0] > basis.shape[1]:  # what no descriptor reaches
+        rest = np.square(centres).sum(axis=1) - np.square(rotated).sum(axis=1)
+        rotated = np.concatenate((rotated, np.sqrt(np.maximum(rest, 0.0))[:, None]), axis=1)
+    ends = np.cumsum([part.shape[1] for part in parts])
+    weights = [columns[:end].T for columns, end in zip(np.split(triangle, ends[:-1], axis=1), ends, strict=True)]
+    products = [-2.0 * part.T @ centres.T for part in parts]
+    products[0][-1] += np.square(centres).sum(axis=1)
+    return FoldedSearch(_single(weights), _single([rotated])[0], _single(products))
+
+
+def _single(parts: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float32], ...]:
+    return tuple(np.ascontiguousarray(part, np.float32) for part in parts)

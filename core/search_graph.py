@@ -1,0 +1,229 @@
+"""The loop over the rows of the grid that finds nearest centres, as a graph of OpenVINO operations.
+
+What the coarser levels contribute is computed at their own resolution; each row of the grid mixes the two rows of each
+coarser level between which it lies, so that nothing of the size of patches times centres ever exists.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from core.descriptor import coordinate_channels
+from core.openvino_runtime import load_openvino
+
+_BLOCK = 32
+"""Centres of which first the best alone is looked at, where several are asked for."""
+_FAR = np.float32(1e30)
+
+
+@lru_cache(maxsize=32)
+def tables(images: int, grids: tuple[tuple[int, int], ...]) -> tuple[NDArray[Any], ...]:
+    """What the loop needs to know of a grid, in the order of `SearchGraph.tables`.
+
+    Args:
+        images: b.
+        grids: (h_l, w_l) of each level, finest first.
+
+    Returns:
+        Constants (b * h, w, 3): row, column, 1. Weights along a row (1, w, sum of w_l). For each coarser level the rows
+        above and below each row of the grid, (b * h,) int32, and the share (b * h, 1, 1) of the one below.
+    """
+    grid = grids[0]
+    rows, columns = coordinate_channels(grid, torch.device("cpu"))
+    constants = torch.stack((rows, columns, torch.ones(grid)), dim=2).repeat(images, 1, 1)
+    along = torch.cat([_upsampling(grid[1], level[1]) for level in grids[1:]], dim=1)[None]
+    found = [constants.numpy(), along.numpy()]
+    for level in grids[1:]:
+        down = _upsampling(grid[0], level[0])
+        above = (down > 0).int().argmax(dim=1)
+        below = (above + 1).clamp(max=level[0] - 1)
+        share = torch.where(below > above, down.gather(1, below[:, None])[:, 0], 0.0)
+        offsets = torch.arange(images)[:, None] * level[0]
+        found += [(offsets + part).flatten().int().numpy() for part in (above, below)]
+        found.append(share.repeat(images).view(-1, 1, 1).numpy())
+    return tuple(found)
+
+
+def _upsampling(size: int, coarse: int) -> Tensor:
+    """(size, coarse) weights by which bilinear upsampling mixes what lies along one axis."""
+    eye = torch.eye(coarse)[None]
+    return functional.interpolate(eye, size=size, mode="linear", align_corners=False)[0].T.contiguous()
+
+
+class _Rows(NamedTuple):
+    """The rows of a coarser level above and below each row of the grid, as nodes.
+
+    Attributes:
+        values: (b * h_l, w_l, columns) maps to mix, one for each matrix.
+        above: (b * h,) int32.
+        below: (b * h,) int32.
+        share: (b * h, 1, 1), of the row below.
+    """
+
+    values: Sequence[Any]
+    above: Any
+    below: Any
+    share: Any
+
+
+class SearchGraph:
+    """Builds the loop.
+
+    Attributes:
+        openvino: The package.
+        tables: The parameters that `tables` fills, in order.
+    """
+
+    def __init__(self, count: int, centres: int, step: int) -> None:
+        """An empty graph.
+
+        Args:
+            count: How many centres are looked for.
+            centres: M.
+            step: Rows that are done at once; the number of rows is a multiple of it.
+
+        Raises:
+            ImportError: OpenVINO is not installed.
+        """
+        self.openvino = load_openvino()
+        self.ops = self.openvino.opset13
+        self.tables: list[Any] = []
+        self._count, self._centres, self._step = count, centres, step
+
+    def over_rows(
+        self,
+        maps: Sequence[Any],
+        matrices: Sequence[Sequence[Any]],
+        row: Callable[[Sequence[Any]], Sequence[Any]],
+    ) -> list[Any]:
+        """Apply matrices to each level, add up the upsampled products, and do something with each row of the sums.
+
+        Args:
+            maps: Nodes (b, h_l, w_l, channels), finest first.
+            matrices: For each level the same number of (channels, columns) matrices, arrays or nodes; those of the
+                finest level also weigh the constants, and may have fewer columns: the rest is 0.
+            row: From nodes (step, w, columns), one for each matrix, to outputs (step, w, anything).
+
+        Returns:
+            Outputs of all rows, (b * h, w, anything).
+        """
+        constants, along = self.parameter(-1, -1, 3), self.parameter(1, -1, -1)
+        self.tables = [constants, along]
+        finest = self.ops.concat([self._in_rows(maps[0]), constants], 2)
+        coarse = []
+        for values, of_level in zip(maps[1:], matrices[1:], strict=True):
+            flat = self._in_rows(values)
+            above, below = (self.parameter(-1, kind=np.int32) for _ in range(2))
+            products = [self._product(flat, self._node(matrix)) for matrix in of_level]
+            coarse.append(_Rows(products, above, below, self.parameter(-1, 1, 1)))
+            self.tables += coarse[-1][1:]
+        return self._loop(finest, along, coarse, matrices[0], row)
+
+    def smallest(self, ranks: Any) -> tuple[Any, Any]:
+        """The `count` smallest of (step, w, M) ranks and where they stand, (step, w, count) each, ascending."""
+        if self._count == 1 or self._centres < 2 * self._count * _BLOCK:
+            found = self._top(ranks, 2)
+            return found.output(0), found.output(1)
+        ops, blocks = self.ops, -(-self._centres // _BLOCK)
+        if padding := blocks * _BLOCK - self._centres:
+            ranks = ops.pad(ranks, self.ints(0, 0, 0), self.ints(0, 0, padding), "constant", ops.constant(_FAR))
+        ranks = ops.reshape(ranks, self.ints(-1, blocks, _BLOCK), special_zero=False)
+        # the smallest numbers lie in the blocks with the smallest minima
+        best = self._top(ops.reduce_min(ranks, self.ints(2), keep_dims=False), 1).output(1)  # (step * w, count)
+        members = ops.gather(ranks, best, self.scalar(1), batch_dims=1)  # (step * w, count, _BLOCK)
+        members = ops.reshape(members, self.ints(-1, self._count * _BLOCK), special_zero=False)
+        chosen = self._top(members, 1)
+        size = self.scalar(_BLOCK)
+        block = ops.gather_elements(best, ops.divide(chosen.output(1), size), 1)
+        rows = ops.add(ops.multiply(block, size), ops.floor_mod(chosen.output(1), size))
+        shape = self.ints(self._step, -1, self._count)
+        values, rows = (ops.reshape(found, shape, special_zero=False) for found in (chosen.output(0), rows))
+        return values.output(0), rows.output(0)
+
+    def parameter(self, *shape: int, kind: type = np.float32) -> Any:
+        """An input; -1 where its size may vary."""
+        return self.ops.parameter(list(shape), kind)
+
+    def ints(self, *values: int) -> Any:
+        """A constant vector."""
+        return self.ops.constant(np.array(values, np.int32))
+
+    def scalar(self, value: int) -> Any:
+        """A constant."""
+        return self.ops.constant(np.int32(value))
+
+    def _loop(
+        self,
+        finest: Any,
+        along: Any,
+        coarse: Sequence[_Rows],
+        matrices: Sequence[Any],
+        row: Callable[[Sequence[Any]], Sequence[Any]],
+    ) -> list[Any]:
+        loop, step = self.ops.tensor_iterator(), self._step
+        part, weights = self.parameter(step, -1, _length(finest)), self.parameter(1, -1, -1)
+        sliced, shared = [(part, finest)], [(weights, along)]
+        levels = []
+        for level in coarse:
+            values = [self.parameter(-1, -1, _length(node)) for node in level.values]
+            above, below = (self.parameter(step, kind=np.int32) for _ in range(2))
+            levels.append(_Rows(values, above, below, self.parameter(step, 1, 1)))
+            sliced += zip(levels[-1][1:], level[1:], strict=True)
+            shared += zip(values, level.values, strict=True)
+        inside = []
+        for matrix in matrices:  # a constant must stand inside to be packed once
+            if not isinstance(matrix, np.ndarray):
+                shared.append(
+                    (self.parameter(*(matrix.get_output_partial_shape(0)[i].get_length() for i in (0, 1))), matrix)
+                )
+            inside.append(self._node(matrix) if isinstance(matrix, np.ndarray) else shared[-1][0])
+        sums = [self._sum(part, weights, levels, index, matrix) for index, matrix in enumerate(inside)]
+        results = [self.ops.result(output) for output in row(sums)]
+        loop.set_function(self.openvino.Model(results, [own for own, _ in (*sliced, *shared)]))
+        for own, outer in sliced:
+            loop.set_sliced_input(own, outer.output(0), 0, step, step, -1, 0)
+        for own, outer in shared:
+            loop.set_invariant_input(own, outer.output(0))
+        return [loop.get_concatenated_slices(result.output(0), 0, step, step, -1, 0) for result in results]
+
+    def _sum(self, part: Any, weights: Any, levels: Sequence[_Rows], index: int, matrix: Any) -> Any:
+        """(step, w, columns): the finest level's products and the other levels' upsampled ones."""
+        ops = self.ops
+        fine = self._product(part, matrix)
+        if missing := _length(levels[0].values[index]) - _length(fine):
+            fine = ops.pad(fine, self.ints(0, 0, 0), self.ints(0, 0, missing), "constant")
+        mixed = ops.concat([self._mixed(level, index) for level in levels], 1)  # (step, sum of w_l, columns)
+        return ops.add(self._product(weights, mixed), fine)
+
+    def _mixed(self, level: _Rows, index: int) -> Any:
+        ops = self.ops
+        above, below = (ops.gather(level.values[index], at, self.scalar(0)) for at in (level.above, level.below))
+        return ops.add(above, ops.multiply(ops.subtract(below, above), level.share))
+
+    def _top(self, values: Any, axis: int) -> Any:
+        return self.ops.topk(
+            values, self.scalar(self._count), axis=axis, mode="min", sort="value", index_element_type="i32"
+        )
+
+    def _in_rows(self, values: Any) -> Any:
+        """(b, h, w, channels) as (b * h, w, channels)."""
+        sizes = self.ops.gather(self.ops.shape_of(values, "i32"), self.ints(2, 3), self.scalar(0))
+        return self.ops.reshape(values, self.ops.concat([self.ints(-1), sizes], 0), special_zero=False)
+
+    def _product(self, one: Any, other: Any) -> Any:
+        return self.ops.matmul(one, other, transpose_a=False, transpose_b=False)
+
+    def _node(self, matrix: Any) -> Any:
+        return self.ops.constant(matrix) if isinstance(matrix, np.ndarray) else matrix
+
+
+def _length(node: Any) -> int:
+    """Of the last axis."""
+    shape = node.get_output_partial_shape(0)
+    return int(shape[len(shape) - 1].get_length())

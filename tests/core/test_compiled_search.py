@@ -1,0 +1,129 @@
+"""The compiled way from image to nearest centres beside descriptors in double precision and all distances."""
+
+import threading
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.compiled_search import CompiledSearch
+from core.config import DescriptorStart
+from core.descriptor import Descriptor
+from core.folding import FoldedSearch, fold
+
+STRIDES = (4, 8, 16)
+SHAPES = ((1, 16, 16), (1, 32, 80), (2, 96, 16), (3, 48, 64))
+
+
+class Levels(nn.Module):
+    """A backbone of one layer a level: means of blocks of the picture, mixed by fixed random weights."""
+
+    def __init__(self, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        torch.manual_seed(4)
+        self.layers = nn.ModuleList(
+            nn.Conv2d(3, count, stride, stride=stride) for count, stride in zip(channels, STRIDES, strict=True)
+        ).requires_grad_(requires_grad=False)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        x = images.permute(0, 3, 1, 2).to(next(self.parameters()).dtype) / 255.0
+        return tuple(layer(x) for layer in self.layers)
+
+
+def case(channels: tuple[int, ...], width: int, centres: int, seed: int = 0) -> tuple[Levels, Descriptor, Tensor]:
+    """Maps, descriptor and bank; the bank lies among the descriptors, two centres are the same."""
+    generator = torch.Generator().manual_seed(seed)
+    maps = Levels(channels).eval()
+    descriptor = Descriptor(channels, width, DescriptorStart.PUBLISHED, generator).requires_grad_(requires_grad=False)
+    descriptor.bias.copy_(torch.randn(width, generator=generator))
+    phi = descriptor(maps(pictures(1, 64, 64, seed=77))).permute(0, 2, 3, 1).flatten(0, 2)
+    bank = phi[torch.randint(0, len(phi), (centres,), generator=generator)]
+    bank = bank + 0.05 * torch.randn(bank.shape, generator=generator)
+    bank[-1] = bank[0]
+    return maps, descriptor, bank
+
+
+def folded(descriptor: Descriptor, bank: Tensor) -> FoldedSearch:
+    weight = descriptor.weight.detach()
+    levels = torch.split(weight[:, :-2], list(descriptor.channels), dim=1)
+    return fold([x.numpy() for x in levels], weight[:, -2:].numpy(), descriptor.bias.detach().numpy(), bank.numpy())
+
+
+def slowly(maps: Levels, descriptor: Descriptor, bank: Tensor, images: Tensor) -> Tensor:
+    """(n, M) squared distances in double precision, by full-resolution descriptors and direct subtraction."""
+    grid = (images.shape[1] // 4, images.shape[2] // 4)
+    levels = [functional.interpolate(m, size=grid, mode="bilinear") for m in maps.double()(images)]
+    maps.float()
+    rows = torch.linspace(-1, 1, grid[0]).double()[:, None].expand(grid)
+    columns = torch.linspace(-1, 1, grid[1]).double()[None].expand(grid)
+    places = torch.stack((rows, columns)).expand(len(images), 2, *grid)
+    phi = functional.conv2d(
+        torch.cat((*levels, places), dim=1), descriptor.weight.double()[:, :, None, None], descriptor.bias.double()
+    )
+    queries = phi.permute(0, 2, 3, 1).flatten(0, 2)
+    return (queries[:, None] - bank.double()[None]).square().sum(dim=2)
+
+
+def pictures(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randint(0, 256, (*shape, 3), generator=torch.Generator().manual_seed(seed)).byte()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(
+    ("channels", "width", "centres", "in_parts"),
+    [
+        ((6, 10, 20), 36, 70, False),
+        ((6, 10, 90), 106, 331, True),  # several blocks, the last one not full
+        ((6, 10, 90), 130, 33, True),  # more channels than the pyramid has
+        ((20, 10, 5), 9, 500, False),  # fewer than the finest level has
+    ],
+    ids=["whole descriptors", "in parts", "wider than the pyramid", "narrow"],
+)
+def test_that_it_finds_what_all_distances_in_double_precision_hold(
+    channels: tuple[int, ...], width: int, centres: int, in_parts: bool, count: int
+) -> None:
+    maps, descriptor, bank = case(channels, width, centres)
+    search = folded(descriptor, bank)
+    assert search.in_parts is in_parts
+    compiled = CompiledSearch(maps, pictures(1, 32, 48), search, STRIDES, count)
+    for shape in SHAPES:
+        images = pictures(*shape, seed=3)
+        distances, rows = (found.flatten(0, 2) for found in compiled(images))
+        everything = slowly(maps, descriptor, bank, images)
+        torch.testing.assert_close(distances.double(), everything.sort(dim=1).values[:, :count], rtol=2e-5, atol=1e-7)
+        torch.testing.assert_close(everything.gather(1, rows), distances.double(), rtol=2e-5, atol=1e-7)
+        assert all(len(set(found)) == count for found in rows.tolist())
+        assert bool((distances[:, 1:] >= distances[:, :-1]).all())
+
+
+def test_that_a_patch_on_a_centre_is_at_distance_zero() -> None:
+    """No cancellation of large norms: what lies on a centre far from the origin lies there to the last digits."""
+    maps, descriptor, _ = case((6, 10, 90), 106, 331)
+    descriptor.bias.fill_(50.0)
+    image = pictures(1, 64, 64, seed=9)
+    bank = descriptor(maps(image)).permute(0, 2, 3, 1).flatten(0, 2)
+    distances, rows = CompiledSearch(maps, image, folded(descriptor, bank), STRIDES, 1)(image)
+    assert float(distances.max()) < 1e-7
+    assert rows.flatten().tolist() == list(range(len(bank)))
+
+
+def test_that_an_image_finds_alone_what_it_finds_among_others_and_in_any_thread() -> None:
+    maps, descriptor, bank = case((6, 10, 90), 106, 331)
+    search = CompiledSearch(maps, pictures(1, 32, 32), folded(descriptor, bank), STRIDES, 1)
+    images = pictures(4, 64, 32, seed=5)
+    together = [part.clone() for part in search(images)[0].chunk(4)]
+    wrong: list[int] = []
+
+    def repeat(index: int) -> None:
+        for _ in range(10):
+            found = search(images[index : index + 1])[0]
+            if not torch.allclose(found, together[index], rtol=1e-5):
+                wrong.append(index)
+
+    threads = [threading.Thread(target=repeat, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
