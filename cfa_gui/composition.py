@@ -8,7 +8,8 @@ from typing import Protocol
 from PySide6.QtCore import QObject, Slot
 
 from cfa_gui.controllers.deploy import DeployController
-from cfa_gui.controllers.export import ExportController
+from cfa_gui.controllers.deployment import DeploymentController
+from cfa_gui.controllers.export import ExportController, show_file
 from cfa_gui.controllers.inspect import InspectController
 from cfa_gui.controllers.keeping import KeepingController
 from cfa_gui.controllers.keeping_pictures import KeepingPicturesController
@@ -21,6 +22,7 @@ from cfa_gui.controllers.tasks import Tasks
 from cfa_gui.controllers.threshold import ThresholdController
 from cfa_gui.controllers.train import TrainController
 from cfa_gui.jobs import JobRunner
+from cfa_gui.models.deployment import Deployment
 from cfa_gui.models.engine import Engine, Facilities
 from cfa_gui.models.image_list import ImageListModel
 from cfa_gui.models.keeper import MODELS
@@ -155,6 +157,10 @@ class Composition(QObject):
             lambda: ask.folder("Where are the images now?", self._folder()),
             self.samples.bring_back,
             self,
+        )
+        self.plan = Deployment(self)
+        self.deployment = DeploymentController(
+            self.session, self.plan, engine, self.tasks, self.notices, settings, ask, show_file, self
         )
         self.export = ExportController(self.session, self.tasks, self.notices, settings, ask, self)
         self.live = LiveController(self.session, engine, self.tasks, self.capture, self.notices, settings, ask, self)

@@ -10,6 +10,7 @@ from cfa_gui.composition import Composition
 from cfa_gui.models.review import Query, Show
 from cfa_gui.models.session import Collection
 from cfa_gui.panels.canvas import CanvasPanel
+from cfa_gui.panels.deploy import DeployPanel
 from cfa_gui.panels.images import ImagesPanel
 from cfa_gui.panels.review import ReviewPanel
 from cfa_gui.panels.samples import SamplesPanel
@@ -45,6 +46,7 @@ class Workbench(QMainWindow):
         self.training = TrainingPanel(session)
         self.review = ReviewPanel(session, preferences.minimum_region_area)
         self.threshold = ThresholdPanel(session)
+        self.deploy = DeployPanel(session, parts.plan)
         self.setCentralWidget(self.canvas)
         self.setDockOptions(
             QMainWindow.DockOption.AnimatedDocks
@@ -58,6 +60,7 @@ class Workbench(QMainWindow):
             "samples": self._dock("Samples", "samples", self.samples, Qt.DockWidgetArea.RightDockWidgetArea),
             "training": self._dock("Train", "training", self.training, Qt.DockWidgetArea.RightDockWidgetArea),
             "review": self._dock("Review", "review", self.review, Qt.DockWidgetArea.RightDockWidgetArea),
+            "deploy": self._dock("Deploy", "deploy", self.deploy, Qt.DockWidgetArea.RightDockWidgetArea),
         }
         self.canvas.use(preferences)
         self.images.set_view(preferences.list_view)
@@ -69,6 +72,7 @@ class Workbench(QMainWindow):
         self._wire_images()
         self._wire_work()
         self._wire_review()
+        self._wire_deploy()
 
     def _dock(self, title: str, name: str, panel: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
         dock = QDockWidget(title)
@@ -85,10 +89,11 @@ class Workbench(QMainWindow):
             dock.show()
         self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, docks["images"])
         self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, docks["threshold"])
-        for name in ("samples", "training", "review"):
+        for name in ("samples", "training", "review", "deploy"):
             self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, docks[name])
         self.tabifyDockWidget(docks["samples"], docks["training"])
         self.tabifyDockWidget(docks["training"], docks["review"])
+        self.tabifyDockWidget(docks["review"], docks["deploy"])
         docks["samples"].raise_()
         for bar in self.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly):
             bar.setAccessibleName("Panels")
@@ -216,6 +221,15 @@ class Workbench(QMainWindow):
     @Slot()
     def _keep_opacity(self) -> None:
         self._remember("overlay_opacity", self._opacity)
+
+    def _wire_deploy(self) -> None:
+        parts, deploy = self._parts, self.deploy
+        deploy.format_chosen.connect(parts.deployment.use_format)
+        deploy.check_chosen.connect(parts.deployment.use_check)
+        deploy.folder_wanted.connect(parts.deployment.choose_folder)
+        deploy.export_wanted.connect(parts.deployment.export)
+        deploy.cancel_wanted.connect(parts.tasks.cancel)
+        deploy.show_wanted.connect(parts.deployment.show_folder)
 
     def _remember(self, name: str, value: object) -> None:
         self._parts.settings.update(**{name: value})

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from core.openvino_runtime import CompiledModel, load_openvino
+from core.openvino_runtime import CompiledModel, convert_traced
 
 TOLERANCE = 1e-4
 """Largest difference from torch's output, as a share of its largest value, up to which both count as equal."""
@@ -95,15 +95,9 @@ def converted(module: nn.Module, example: Inputs) -> Any:
         ImportError: OpenVINO is not installed.
         RuntimeError: It cannot take this network.
     """
-    load_openvino()
-    from openvino.frontend import FrontEndManager  # type: ignore[import-untyped]
-    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder  # type: ignore[import-untyped]
-
     with warnings.catch_warnings(), torch.no_grad():
         # Tracing is deprecated in favour of an exporter that takes ten times as long. A thread that changes the filters
         # too may bring the warnings back; they are harmless.
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
-    decoder = TorchScriptPythonDecoder(traced)  # it must outlive the conversion
-    front_end = FrontEndManager().load_by_framework("pytorch")
-    return front_end.convert(front_end.load(decoder))
+    return convert_traced(traced)

@@ -36,6 +36,10 @@ class OutputError(CfaError):
     """A result cannot be written where the user asked for it."""
 
 
+class ExportError(CfaError):
+    """A model cannot be exported, or would not give the original's scores."""
+
+
 class StoreError(CfaError):
     """A store (of reviews, of a watch) cannot be read or written."""
 

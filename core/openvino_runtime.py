@@ -34,6 +34,22 @@ def load_openvino() -> Any:
                 del sys.modules["openvino_telemetry"]
 
 
+def convert_traced(traced: Any) -> Any:
+    """A traced network as an `openvino.Model`, by the PyTorch front end; OpenVINO's converter would report on its use.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
+        RuntimeError: It cannot take this network.
+    """
+    load_openvino()
+    from openvino.frontend import FrontEndManager  # type: ignore[import-untyped]
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder  # type: ignore[import-untyped]
+
+    decoder = TorchScriptPythonDecoder(traced)  # it must outlive the conversion
+    front_end = FrontEndManager().load_by_framework("pytorch")
+    return front_end.convert(front_end.load(decoder))
+
+
 class CompiledModel:
     """Arrays in, arrays out."""
 

@@ -19,6 +19,8 @@ class Phase(StrEnum):
     CALIBRATING = "calibrating"
     SAVING = "saving"
     INSPECTING = "inspecting"
+    EXPORTING = "exporting"
+    CHECKING = "checking"
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,16 +66,23 @@ def flagged_regions(
 def _above(anomaly_map: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:
     """Where the map is above the threshold, compared as if both were float64.
 
-    A float32 is above the threshold exactly if it is above the largest float32 that is not above the threshold;
-    comparing with the threshold rounded to nearest may miss the very pixel that gave the image its score.
+    Comparing with the threshold rounded to nearest may miss the very pixel that gave the image its score.
+    """
+    limit = np.float32(largest_not_above(threshold))
+    return np.asarray(anomaly_map > limit)
+
+
+def largest_not_above(threshold: float) -> float:
+    """The largest float32 that is not above the threshold: a float32 is above the one exactly if above the other.
+
+    Raises:
+        ThresholdError: The threshold is NaN.
     """
     if math.isnan(threshold):
         raise ThresholdError("The threshold is not a number: no region can be flagged. Set it again.")
     with np.errstate(over="ignore"):
         limit = np.float32(threshold)
-    if float(limit) > threshold:
-        limit = np.nextafter(limit, np.float32(-np.inf))
-    return np.asarray(anomaly_map > limit)
+    return float(np.nextafter(limit, np.float32(-np.inf)) if float(limit) > threshold else limit)
 
 
 def _region(stats: NDArray[np.int32], peak: np.float32, peak_at: tuple[int, int], mean: np.float64) -> FlaggedRegion:

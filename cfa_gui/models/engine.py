@@ -17,6 +17,7 @@ from core.atomic_file import make_folder
 from core.config import Config
 from core.dataset import Sample
 from core.errors import OutputError
+from core.export.words import Exported, Target
 from core.line.live import Found, Inspect
 from core.placement import Placement
 from core.progress import CancelToken, Report
@@ -94,6 +95,19 @@ class Engine(Protocol):
 
     def open_inspector(self, model: TrainedModel, *, device: str) -> Inspect:
         """What inspects one picture after another; called on the worker thread too."""
+        ...
+
+    def export(
+        self,
+        model: TrainedModel,
+        target: Target,
+        samples: Sequence[Sample],
+        *,
+        device: str,
+        report: Report,
+        cancel: CancelToken,
+    ) -> Exported:
+        """Write a model for another runtime, once it gives the original's scores."""
         ...
 
     def make_sample_parts(self, folder: Path, *, report: Report, cancel: CancelToken) -> Path:
@@ -180,6 +194,21 @@ class CoreEngine:
             return Found(inspection.score, inspection.anomaly_map, inspection.placement)
 
         return inspect
+
+    def export(
+        self,
+        model: TrainedModel,
+        target: Target,
+        samples: Sequence[Sample],
+        *,
+        device: str,
+        report: Report,
+        cancel: CancelToken,
+    ) -> Exported:
+        """See `core.export.export.export_model`."""
+        from core.export.export import export_model
+
+        return export_model(model, target, samples, device=device, report=report, cancel=cancel)
 
     def make_sample_parts(self, folder: Path, *, report: Report, cancel: CancelToken) -> Path:
         """See `core.sample_parts.make_sample_parts`."""

@@ -15,6 +15,8 @@ PHASES = {
     Phase.CALIBRATING: "Scoring the held-out images",
     Phase.SAVING: "Saving",
     Phase.INSPECTING: "Inspecting",
+    Phase.EXPORTING: "Exporting the model",
+    Phase.CHECKING: "Comparing with the original",
 }
 
 

@@ -13,6 +13,7 @@ from cfa_gui.models.engine import Facilities, Inspected, NotInspected
 from core.config import Config, preset
 from core.dataset import Sample
 from core.errors import ImageError, ModelFileError
+from core.export.words import Difference, Exported, Parity, Target
 from core.images import read_image
 from core.line.live import Found, Inspect
 from core.placement import place
@@ -75,6 +76,7 @@ class FakeEngine:
         self.error: Exception | None = None
         self.saved: dict[Path, TrainedModel] = {}
         self.trained: list[tuple[tuple[Sample, ...], Config]] = []
+        self.exported: list[tuple[TrainedModel, Target, tuple[Sample, ...]]] = []
         self.calibration: tuple[float, ...] = CALIBRATION
 
     def warm_up(self) -> Facilities:
@@ -145,6 +147,24 @@ class FakeEngine:
             return Found(score, values, where)
 
         return inspect
+
+    def export(
+        self,
+        model: TrainedModel,
+        target: Target,
+        samples: Sequence[Sample],
+        *,
+        device: str,
+        report: Report,
+        cancel: CancelToken,
+    ) -> Exported:
+        """Touch a file; waits at the gate first."""
+        self._fail()
+        report(Progress(Phase.CHECKING, 1, 2))
+        self._wait(cancel)
+        self.exported.append((model, target, tuple(samples)))
+        parity = Parity(len(samples), 8, (), Difference("a.png", 1.0, 1.0, 2e-7), 1e-6, (), (), 41.0, 50.0)
+        return Exported(target.folder, ("model.onnx", "run.py", "model.json"), parity)
 
     def make_sample_parts(self, folder: Path, *, report: Report, cancel: CancelToken) -> Path:
         """A few grey squares in MVTec AD layout."""

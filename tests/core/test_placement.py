@@ -74,22 +74,28 @@ def test_that_a_whole_picture_goes_where_expected(
 def test_that_the_papers_crop_is_torchvisions(source: tuple[int, int], crop_size: int) -> None:
     transforms = pytest.importorskip("torchvision.transforms")
     image = noise(source)
-    steps = [transforms.Resize(256, transforms.InterpolationMode.LANCZOS), transforms.CenterCrop(crop_size)]
-    expected = np.asarray(transforms.Compose(steps)(Image.fromarray(image)))
+    lanczos, picture = transforms.InterpolationMode.LANCZOS, Image.fromarray(image)
+    width, height = transforms.Resize(256, lanczos)(picture).size
+    narrow = transforms.Resize((source[0], width), lanczos)  # which axis goes first would depend on Pillow's version
+    steps = [narrow, transforms.Resize((height, width), lanczos), transforms.CenterCrop(crop_size)]
+    expected = np.asarray(transforms.Compose(steps)(picture))
     placement = place(source, Preprocessing(resizing=Resizing.CROP, crop_size=crop_size), 1)
+    assert placement.resized == (height, width)
     np.testing.assert_array_equal(apply(image, placement), expected)
     mask = image[..., 0] > 200
-    steps[0] = transforms.Resize(256, transforms.InterpolationMode.NEAREST)
+    steps = [transforms.Resize(256, transforms.InterpolationMode.NEAREST), transforms.CenterCrop(crop_size)]
     expected = np.asarray(transforms.Compose(steps)(Image.fromarray(mask.astype(np.uint8)))) > 0
     np.testing.assert_array_equal(placement.mask_to_crop(mask), expected)
 
 
 def test_that_the_paper_uses_lanczos_and_the_product_bilinear() -> None:
     image = noise((450, 300))
-    squashed = Image.fromarray(image).resize((256, 256), Image.Resampling.LANCZOS)
+    squashed = Image.fromarray(image).resize((256, 450), Image.Resampling.LANCZOS)
+    squashed = squashed.resize((256, 256), Image.Resampling.LANCZOS)
     np.testing.assert_array_equal(apply(image, place((450, 300), SQUARE, 16)), np.asarray(squashed))
     placement = place((450, 300), WHOLE, 1)
-    whole = Image.fromarray(image).resize(placement.resized[::-1], Image.Resampling.BILINEAR)
+    narrow = Image.fromarray(image).resize((placement.resized[1], 450), Image.Resampling.BILINEAR)
+    whole = narrow.resize(placement.resized[::-1], Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(apply(image, placement), np.asarray(whole))
 
 
@@ -263,3 +269,12 @@ def test_that_a_long_outline_on_a_large_map_is_quick() -> None:
     share = inspected_pixels(placement, (circle,)).mean()
     assert time.perf_counter() - start < 2
     assert share == pytest.approx(np.pi * 0.16, abs=1e-3)
+
+
+def test_that_a_tall_picture_is_resized_along_its_rows_first_whatever_pillow_prefers() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (400, 100, 3), dtype=np.uint8)
+    where = place((400, 100), Preprocessing(image_size=64), 16)
+    narrow = Image.fromarray(image).resize((where.resized[1], 400), Image.Resampling.BILINEAR)
+    expected = np.array(narrow.resize((where.resized[1], where.resized[0]), Image.Resampling.BILINEAR))
+    height, width = where.resized
+    assert np.array_equal(apply(image, where)[:height, :width], expected)
