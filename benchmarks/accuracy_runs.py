@@ -25,6 +25,7 @@ from core.config import Config, Resizing, Score
 from core.dataset import open_dataset
 from core.images import read_image
 from core.inspection import Inspection, Inspector
+from core.model import CfaModel
 from core.placement import Placement, apply, place
 from core.progress import Report
 from core.samples import Dataset, Sample
@@ -140,11 +141,13 @@ def _best(epochs: _Epochs, trained: TrainedModel, dataset: Dataset, device: str,
     """The figures that choosing the epoch by the test images would have given, each figure its own, as published."""
     if trained.config.method.score is Score.EXCESS:
         raise ValueError("the excess needs the centres' radii, which are measured after the last epoch only")
-    figures = []
+    figures, method = [], trained.config.method
     for state in epochs.states:
-        network = copy.deepcopy(trained.network)
+        network = CfaModel(
+            trained.network.backbone, descriptor_ratio=method.descriptor_ratio, initial_radius=method.initial_radius
+        )
         restore_network(state, network)
-        figures.append(measure(dataclasses.replace(trained, network=network), dataset.test, device, report))
+        figures.append(measure(dataclasses.replace(trained, network=network.eval()), dataset.test, device, report))
     image, pixel = ([float(f[name] or 0.0) for f in figures] for name in ("image_auroc", "pixel_auroc"))
     return {
         "best_epoch_on_test": int(np.argmax(image)) + 1,
