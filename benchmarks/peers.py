@@ -155,9 +155,10 @@ class _Cfa(Peer):
         generator = torch.Generator().manual_seed(seed)
         model.train()
         for _ in range(CFA_EPOCHS):
-            for rows in torch.randperm(len(images), generator=generator).split(4):
+            order = torch.randperm(len(images), generator=generator).tolist()
+            for start in range(0, len(order), 4):
                 optimiser.zero_grad()
-                loss_of(model(torch.cat([images[row] for row in rows.tolist()]))).backward()
+                loss_of(model(torch.cat([images[row] for row in order[start : start + 4]]))).backward()
                 optimiser.step()
         model.eval()
 
