@@ -107,7 +107,7 @@ def main() -> None:
                 low, high = np.percentile(shares, (5, 95))
                 seen = f"{shares.mean():.2f} % | {low:.1f} to {high:.1f} %"
                 table.append(f"| {folder.name} | {images} | {100 * rate:g} % | {seen} |")
-                series.setdefault(f"{folder.name}, {images} images", []).append((100 * rate, float(shares.mean())))
+                series.setdefault(f"{folder.name}, n = {images}", []).append((100 * rate, float(shares.mean())))
         own, other = f1_of_other_half(good, defects, arguments.splits, random)
         labels = np.arange(len(good) + len(defects)) >= len(good)
         highest = f1_max(np.concatenate((good, defects)), labels)[0]
