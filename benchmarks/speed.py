@@ -40,7 +40,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.peers import peers
+from benchmarks.speed_peers import peers
 from core.backbone import Backbone, random_backbone
 from core.compiled_network import CompiledNetwork
 from core.config import Bank, Config, Score, preset

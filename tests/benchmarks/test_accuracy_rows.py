@@ -1,0 +1,40 @@
+from pathlib import Path
+from typing import Any
+
+from benchmarks.accuracy_rows import OURS, Rows, spread, table
+
+
+def row(seed: int, image_auroc: float, dataset: str = "a", method: str = OURS) -> dict[str, Any]:
+    return {
+        "dataset": dataset,
+        "method": method,
+        "protocol": "whole",
+        "settings": "{}",
+        "seed": seed,
+        "image_auroc": image_auroc,
+    }
+
+
+def test_that_a_row_that_was_kept_is_found_after_a_restart(tmp_path: Path) -> None:
+    Rows(tmp_path / "rows.csv").add(row(0, 0.5))
+    found = Rows(tmp_path / "rows.csv").find(row(0, 0.0))
+    assert found is not None
+    assert float(found["image_auroc"]) == 0.5
+
+
+def test_that_another_seed_or_method_is_another_row(tmp_path: Path) -> None:
+    rows = Rows(tmp_path / "rows.csv")
+    rows.add(row(0, 0.5))
+    assert rows.find(row(1, 0.5)) is None
+    assert rows.find(row(0, 0.5, method="PaDiM")) is None
+
+
+def test_that_the_table_has_the_mean_over_the_sets_of_the_means_over_the_seeds() -> None:
+    text = table([row(0, 0.5), row(1, 0.7), row(0, 0.9, dataset="b")])
+    assert "0.6000 ± 0.1000" in text
+    assert text.splitlines()[-1].startswith("| **mean** |")
+    assert "| 0.7500 |" in text.splitlines()[-1]
+
+
+def test_that_a_figure_that_is_missing_is_a_dash() -> None:
+    assert spread([]) == "–"
