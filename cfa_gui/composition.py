@@ -188,6 +188,7 @@ class Composition(QObject):
     def shutdown(self) -> None:
         """Stop all threads; cancels what is at work and waits for it."""
         self.pictures.shutdown()
+        self.samples.shutdown()
         self.reader.shutdown()
         self.checker.shutdown()
         self.runner.shutdown()
