@@ -11,6 +11,7 @@ that what lies behind these checks is reached too.
 import argparse
 import io
 import json
+import re
 import resource
 import struct
 import subprocess
@@ -36,10 +37,13 @@ from tests.core.parts import picture
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = 2000
 LIMIT_S = 2.0
+"""Of computing; on a busy machine the clock on the wall tells of others."""
 HANGS_S = 1200.0
 """Seconds after which a block of 2,000 counts as hung."""
 MEMORY = 8 << 30
 """Bytes of address space a block may have; most of it is libraries."""
+REASON = re.compile(r"[0-9].*|\(.*|: .*")
+"""What in a sentence differs from file to file."""
 INTERESTING = [b"", b"\0", b"\xff", b"\x00" * 4, b"\xff" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x80" * 8]
 Mutation = tuple[str, float, int, bytes]
 
@@ -123,21 +127,24 @@ class Watch:
 
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
-        self.slowest = 0.0
+        self.slowest = self.longest = 0.0
+        self.reasons: Counter[str] = Counter()
         self.bad: list[str] = []
 
     def __call__(self, work: Callable[[], object]) -> None:
         """One example."""
-        started = time.monotonic()
+        started, clock = time.process_time(), time.monotonic()
         try:
             work()
             self.outcomes["accepted"] += 1
         except CfaError as error:
             self.outcomes[type(error).__name__] += 1
+            self.reasons[REASON.sub("", str(error).split("part.", 1)[-1])[:60]] += 1
         except BaseException as error:
             self.bad.append(repr(error))
             raise
-        self.slowest = max(self.slowest, time.monotonic() - started)
+        self.slowest = max(self.slowest, time.process_time() - started)
+        self.longest = max(self.longest, time.monotonic() - clock)
 
 
 def fuzz_images(folder: Path, watch: Watch, example: Callable[[Any], Any]) -> None:
@@ -225,6 +232,8 @@ def block(kind: str, seed: int, examples: int) -> dict[str, Any]:
         "examples": sum(watch.outcomes.values()),
         "outcomes": dict(watch.outcomes),
         "slowest_s": round(watch.slowest, 2),
+        "longest_on_the_wall_s": round(watch.longest, 2),
+        "reasons": dict(watch.reasons.most_common(8)),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "bad": watch.bad[:5],
     }
@@ -232,7 +241,15 @@ def block(kind: str, seed: int, examples: int) -> dict[str, Any]:
 
 def _run(command: list[str], seed: int) -> dict[str, Any]:
     """What a block found; where its process crashed or hung, that."""
-    nothing = {"seed": seed, "examples": 0, "outcomes": {}, "slowest_s": 0, "peak_mb": 0}
+    nothing: dict[str, Any] = {
+        "seed": seed,
+        "examples": 0,
+        "outcomes": {},
+        "slowest_s": 0,
+        "longest_on_the_wall_s": 0,
+        "peak_mb": 0,
+    }
+    nothing["reasons"] = {}
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=HANGS_S)
     except subprocess.TimeoutExpired:
@@ -266,7 +283,9 @@ def main() -> None:
             "examples": sum(found["examples"] for found in blocks),
             "seeds": f"0 to {len(blocks) - 1}",
             "outcomes": dict(sum((Counter(found["outcomes"]) for found in blocks), Counter())),
+            "reasons": dict(sum((Counter(found["reasons"]) for found in blocks), Counter()).most_common(8)),
             "slowest_s": max(found["slowest_s"] for found in blocks),
+            "longest_on_the_wall_s": max(found["longest_on_the_wall_s"] for found in blocks),
             "over_limit": sum(found["slowest_s"] > LIMIT_S for found in blocks),
             "peak_mb": max(found["peak_mb"] for found in blocks),
             "bad": [text for found in blocks for text in found["bad"]],

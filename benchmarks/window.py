@@ -124,7 +124,7 @@ def measure_threshold(folder: Path) -> dict[str, Any]:
     from PySide6.QtWidgets import QApplication
 
     desk = Desk()
-    desk.open_inspected(_pictures(folder, SCORED, (256, 256)))
+    desk.open_inspected(write_pictures(folder, SCORED, (256, 256)))
     session = desk.session
     scores = session.review.scores
     times, own = [], []
@@ -147,7 +147,7 @@ def measure_threshold(folder: Path) -> dict[str, Any]:
 def measure_memory(folder: Path) -> dict[str, Any]:
     """MB up or down from the middle, while paging through 1,000 pictures of 4 megapixels, after the first 100."""
     desk = Desk()
-    desk.open_inspected(_pictures(folder, PAGED, PICTURE))
+    desk.open_inspected(write_pictures(folder, PAGED, PICTURE))
     order = desk.parts.images.order.tolist()
     shown: list[object] = []
     desk.parts.pictures.picture_ready.connect(shown.append)
@@ -348,7 +348,7 @@ def _map(random: "np.random.Generator", height: int, width: int, score: float) -
     return np.asarray(values * (score / values.max()), np.float32)
 
 
-def _pictures(folder: Path, count: int, size: tuple[int, int]) -> list[Path]:
+def write_pictures(folder: Path, count: int, size: tuple[int, int]) -> list[Path]:
     """Files of a size; a few are different, the others are the same under other names."""
     import numpy as np
     from PIL import Image

@@ -215,6 +215,7 @@ class Composition(QObject):
         """Stop all threads; cancels what is at work and waits for it."""
         self.live.shutdown()
         self.pictures.shutdown()
+        self.samples.shutdown()
         self.reader.shutdown()
         self.checker.shutdown()
         self.runner.shutdown()

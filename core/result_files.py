@@ -18,7 +18,9 @@ from PIL import Image
 from core.atomic_file import make_folder, write_atomically
 from core.errors import OutputError
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_MOST_BYTES = 230
+"""Of the last part of a stem; file systems allow 255 with suffix and number."""
 _OPTIONS: dict[str, dict[str, Any]] = {
     ".tiff": {"format": "TIFF"},
     ".png": {"format": "PNG", "compress_level": 1},  # six times as fast as the usual level, for a tenth more bytes
@@ -110,13 +112,23 @@ def file_stems(names: Iterable[str]) -> dict[str, str]:
             stems[name] = stem
         return free
 
-    inside = {name: _inside(name) for name in names}
+    inside = {name: _fitting(_inside(name)) for name in names}
     later = [name for name, place in inside.items() if not take(name, str(place.with_suffix("")))]
     for name in later:
         own = str(inside[name])
         candidates = itertools.chain([own], (f"{own}-{number}" for number in itertools.count(2)))
         next(stem for stem in candidates if take(name, stem))
     return stems
+
+
+def _fitting(path: PurePath) -> PurePath:
+    """The path with the end of its name cut off where another suffix would make it too long; its own suffix stays."""
+    name = path.name.encode("utf-8", "surrogateescape")
+    if len(name) <= _MOST_BYTES:
+        return path
+    suffix = path.suffix.encode("utf-8", "surrogateescape")
+    kept = name[: _MOST_BYTES - len(suffix)] + suffix if len(suffix) < _MOST_BYTES // 2 else name[:_MOST_BYTES]
+    return path.with_name(kept.decode("utf-8", "ignore"))
 
 
 def _inside(name: str) -> PurePath:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, QTimer, Slot
 
 from cfa_gui.controllers.tasks import Task, Tasks
 from cfa_gui.jobs import Job, JobRunner
@@ -21,6 +21,8 @@ from core.errors import ConfigError, ImageError
 from core.images import read_size
 from core.progress import CancelToken, Phase, Progress, Report
 
+_PAINTED = 300
+"""Milliseconds within which the rows of a folder are painted."""
 _UNDO_TEXT = "Put back"
 
 
@@ -74,6 +76,12 @@ class SamplesController(QObject):
         self._notices = notices
         self._settings = settings
         self._check: Job | None = None
+        self._check_soon = QTimer(self, singleShot=True, interval=_PAINTED)
+        self._check_soon.timeout.connect(self._check_now)
+
+    def shutdown(self) -> None:
+        """Begin no check any more."""
+        self._check_soon.stop()
 
     def open(self, paths: Sequence[Path]) -> None:
         """Open files and folders as good parts; what is open stays until they are read."""
@@ -111,16 +119,25 @@ class SamplesController(QObject):
         self._session.set_samples(samples)
         self._session.show(Collection.SAMPLES)
         self._session.reselect((0,), 0)
-        self._start_check(samples.dataset)
+        self._start_check()
 
     def bring_back(self, samples: SampleSet) -> None:
         """The good parts of a review that is gone on with, as they were left; they are checked again."""
         self._session.set_samples(samples)
-        self._start_check(samples.dataset)
+        self._start_check()
 
-    def _start_check(self, dataset: Dataset) -> None:
+    def _start_check(self) -> None:
+        """Once the list is painted: the check would hold the window's thread up while that lays 10,000 rows out."""
         if self._check is not None:
             self._check.cancel()
+        self._check_soon.start()
+
+    @Slot()
+    def _check_now(self) -> None:
+        samples = self._session.samples
+        if samples is None:
+            return
+        dataset = samples.dataset
         self._check = job = self._checker.submit(lambda report, cancel: _examine(dataset, report, cancel))
         job.succeeded.connect(self._on_checked)
         job.failed.connect(self._on_check_failed)

@@ -5,13 +5,14 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from core.dataset import Dataset, Finding, Layout, Sample, find_samples, open_dataset
 from core.errors import DatasetError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: `good` and `test` are asked for dozens of times, and kept
 class SampleSet:
     """A data set with the user's changes to it.
 
@@ -33,12 +34,12 @@ class SampleSet:
     opened: tuple[Path, ...] = ()
     checking: bool = False
 
-    @property
+    @cached_property
     def good(self) -> tuple[Sample, ...]:
         """The images to train from."""
         return tuple(s for s in (*self.dataset.good, *self.added) if s.path not in self.removed)
 
-    @property
+    @cached_property
     def test(self) -> tuple[Sample, ...]:
         """The images to inspect after training; those that were taken into the good ones are left out."""
         taken = {sample.path for sample in self.added}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import result_files
+from core import image_decoding, result_files
 from core.cli import inspecting
 from core.dataset import find_samples
 from core.images import read_image
@@ -365,6 +365,40 @@ def test_that_odd_names_break_neither_terminal_nor_csv_nor_json(cfa: Cfa, model:
     assert len(files(out)) == 2 * len(ODD)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_that_names_as_long_as_the_disk_allows_get_their_maps(cfa: Cfa, model: Path, tmp_path: Path) -> None:
+    """The map's suffix is longer than the picture's, and two names may differ at their end alone."""
+    names = [f"{'a' * 250}{end}.png" for end in "xy"] + [f"{'🙂' * 62}b.jpg", f"<script>{'=' * 243}.png"]
+    (tmp_path / "shots").mkdir()
+    for i, name in enumerate(names):
+        assert len(os.fsencode(name)) >= 253
+        write(tmp_path / "plain.png", picture(900 + i)).rename(tmp_path / "shots" / name)
+    out = tmp_path / "out"
+    done = cfa("inspect", model, tmp_path / "shots", "--csv", tmp_path / "a.csv", "--maps", out, "--overlays", out)
+    assert done.status == 0
+    assert sorted(row["path"] for row in rows_of(tmp_path / "a.csv")) == sorted(names)
+    assert len(files(out)) == 2 * len(names)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be changed there")
+def test_that_a_file_that_is_cut_short_while_it_is_read_is_one_failure(
+    cfa: Cfa, model: Path, shots: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = image_decoding.Image.open
+
+    def cut(file: Any, **options: Any) -> Any:
+        image = really(file, **options)
+        if file.name.endswith("good 0.png"):
+            os.truncate(file.name, 60)
+        return image
+
+    monkeypatch.setattr(image_decoding.Image, "open", cut)
+    results = {row["path"]: row for row in cfa("inspect", model, shots, "--json").json["results"]}
+    assert results["good 0.png"]["verdict"] == "error"
+    assert "damaged or incomplete" in results["good 0.png"]["message"]
+    assert results["good 1.png"]["verdict"] != "error"
+
+
 def test_that_a_failure_with_an_odd_message_stays_on_one_line(
     cfa: Cfa, model: Path, shots: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -382,3 +416,9 @@ def test_that_no_text_of_a_csv_is_a_formula_and_numbers_stay_numbers() -> None:
     row = {"path": "@a.png", "score": -0.5, "message": "=cmd()"}
     table = csv_table(("path", "score", "message"), [row])
     assert table == b"path,score,message\r\n./@a.png,-0.5,'=cmd()\r\n"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
+def test_that_whatever_a_spreadsheet_takes_for_a_formula_is_harmless(start: str) -> None:
+    (row,) = csv.DictReader(csv_table(("path",), [{"path": f"{start}1+1.png"}]).decode().splitlines(keepends=True))
+    assert row["path"] == f"./{start}1+1.png"
