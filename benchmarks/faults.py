@@ -120,9 +120,9 @@ def full_disk() -> Found:
             (disk / "filler").unlink()
             store.label(project, {sample.path: Label.DEFECT})
             found["store goes on"] = len(store.history(project)) == kept + 1 and store.check() == []
-        found["old files as they were"] = (
-            (disk / "part.cfa").read_bytes() == b"the old one" and (disk / "preferences.json").read_bytes() == before
-        )
+        found["old files as they were"] = (disk / "part.cfa").read_bytes() == b"the old one" and (
+            disk / "preferences.json"
+        ).read_bytes() == before
         found["temporary files left"] = len(list(disk.rglob(".cfa-*")))
         found["training went on without its checkpoint"] = same(again, trained)
     return found
