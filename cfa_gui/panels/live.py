@@ -182,10 +182,10 @@ class LivePanel(parts.Panel):
         if on == self._wall:
             return
         self._wall = on
+        self._size_side()  # before the window takes its old size: large type would not let it
         for widget in (self.source, self._line, self.bar, self.strip):
             widget.setVisible(not on)
         self.full_screen_wanted.emit(on)
-        self._size_side()
         self.canvas.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  Qt's name

@@ -266,7 +266,7 @@ def test_that_the_full_screen_shows_lamp_and_picture_alone_and_escape_leaves_it(
     desk.show_page()
     desk.start(frame(150))
     desk.until_lamp(Lamp.DEFECT)
-    small = page.side.lamp.height()
+    small, before = page.side.lamp.height(), window.size()
     desk.key(Qt.Key.Key_F11)
     assert window.isFullScreen()
     assert not (window.menuBar().isVisible() or window.statusBar().isVisible() or page.source.isVisible())
@@ -277,6 +277,8 @@ def test_that_the_full_screen_shows_lamp_and_picture_alone_and_escape_leaves_it(
     assert not window.isFullScreen()
     assert window.menuBar().isVisible()
     assert page.source.isVisible()
+    QApplication.processEvents()
+    assert window.size() == before
 
 
 def test_that_going_back_leaves_the_full_screen(desk: LiveDesk) -> None:

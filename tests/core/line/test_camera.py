@@ -172,13 +172,7 @@ def test_that_cameras_of_one_name_are_told_apart() -> None:
 
 def test_that_elsewhere_the_library_names_the_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
     enumerating = pytest.importorskip("cv2_enumerate_cameras")
-    info = (
-        enumerating.CameraInfo(1, "Line camera", None, None, None, 1400) if hasattr(enumerating, "CameraInfo") else None
-    )
-    if info is None:
-        from cv2_enumerate_cameras.camera_info import CameraInfo
-
-        info = CameraInfo(1, "Line camera", None, None, None, 1400)
+    info = enumerating.CameraInfo(1, "Line camera", None, None, None, 1400)
     monkeypatch.setattr("sys.platform", "win32")
     monkeypatch.setattr(enumerating, "enumerate_cameras", lambda _backend: [info])
     assert find_cameras() == (FoundCamera(1, "Line camera", 1400),)
