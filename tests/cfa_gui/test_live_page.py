@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QImage
+from PySide6.QtGui import QImage, QPixmap
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 from cfa_gui import theme
 from cfa_gui.models.live import Lamp, LiveState
 from cfa_gui.panels.live import LivePanel
+from cfa_gui.widgets.flagged_strip import THUMBNAIL, FlaggedStrip, StripItem
 from cfa_gui.widgets.lamp import Lamp as LampWidget
 from cfa_gui.widgets.score_gauge import ScoreGauge
 from core.errors import SourceError, SourceLostError
@@ -308,6 +309,18 @@ def test_that_flagged_pictures_are_in_the_strip_and_a_press_holds_one(desk: Live
     assert model.shown is not None
     assert model.shown.found is not None
     assert model.shown.found.score == pytest.approx(15.0)
+
+
+def test_that_the_strip_leaves_out_the_oldest_where_there_is_no_room(qtbot: QtBot) -> None:
+    strip = FlaggedStrip(12)
+    qtbot.addWidget(strip)
+    strip.resize(600, 110)
+    strip.show()
+    strip.show_items([StripItem(QPixmap(THUMBNAIL), f"✕ {place}", "") for place in range(12)])
+    shown = [button.text() for button in strip._buttons if button.isVisible()]
+    assert shown == ["✕ 0", "✕ 1", "✕ 2", "✕ 3"]
+    strip.resize(300, 110)
+    assert sum(button.isVisible() for button in strip._buttons) == 2
 
 
 def test_that_closing_the_window_while_live_asks_and_frees_the_source(desk: LiveDesk) -> None:
