@@ -68,6 +68,7 @@ class MainWindow(QMainWindow):
         self.bench: Workbench | None = None
         self.live: LivePanel | None = None
         self._framed = False
+        self._frame_before = self.geometry()
         self.actions_table: Actions | None = None
         self._toasts: dict[int, ToastArea] = {}
         self._view_menus: ViewMenus | None = None
@@ -225,9 +226,11 @@ class MainWindow(QMainWindow):
         self.statusBar().setVisible(not full)
         if full:
             self._framed = not self.isMaximized()
+            self._frame_before = self.geometry()
             self.showFullScreen()
         elif self._framed:
             self.showNormal()
+            self.setGeometry(self._frame_before)  # not every desktop gives it back
         else:
             self.showMaximized()
 

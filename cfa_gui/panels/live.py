@@ -67,7 +67,8 @@ class LivePanel(parts.Panel):
         self.canvas.set_colour_bar(wanted=False)
         self.side = LiveSide(live, session, settings)
         self.strip = FlaggedStrip(MOST)
-        self._mark = IconLabel(theme.icon("alert-outline", "uncertain"), 20)
+        self._alert = IconLabel(theme.icon("alert-outline", "defect"), 20)
+        self._held = IconLabel(theme.icon("pause", "uncertain"), 20)
         self._title = QLabel()
         self._sentence = parts.caption()
         self._again = parts.button("Try again", "Open the source again now.", "refresh")
@@ -96,7 +97,8 @@ class LivePanel(parts.Panel):
         head = QHBoxLayout(self._header)
         head.setContentsMargins(theme.MARGIN, 6, theme.MARGIN, 6)
         head.setSpacing(theme.GAP)
-        head.addWidget(self._mark)
+        head.addWidget(self._alert)
+        head.addWidget(self._held)
         head.addLayout(words, 1)
         head.addWidget(self._again)
         self._header.setMinimumHeight(52)
@@ -180,10 +182,10 @@ class LivePanel(parts.Panel):
         if on == self._wall:
             return
         self._wall = on
+        self._size_side()  # before the window takes its old size: large type would not let it
         for widget in (self.source, self._line, self.bar, self.strip):
             widget.setVisible(not on)
         self.full_screen_wanted.emit(on)
-        self._size_side()
         self.canvas.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  Qt's name
@@ -250,9 +252,8 @@ class LivePanel(parts.Panel):
     def _tell(self) -> None:
         mark, title, sentence = headline(self._live, has_model=self._session.model is not None)
         sentence = self._unreadable() or sentence
-        self._mark.setVisible(bool(mark))
-        if mark:
-            self._mark.set_icon(theme.icon("alert-outline" if mark == "defect" else "pause", mark))
+        self._alert.setVisible(mark == "defect")
+        self._held.setVisible(mark == "uncertain")
         if title != self._title.text():
             self._title.setText(title)
         if sentence != self._sentence.text():

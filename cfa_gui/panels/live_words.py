@@ -27,7 +27,7 @@ def lamp_detail(model: LiveModel, *, has_model: bool) -> str:
     """The line below the lamp's word."""
     lamp = model.lamp
     if model.frozen and lamp in LIT:
-        return "Held picture, not the present one"
+        return "Held, not the present one"
     if lamp is Lamp.OFF:
         return "At its end" if model.state is LiveState.ENDED else "No picture is being taken"
     if lamp is Lamp.WAITING:

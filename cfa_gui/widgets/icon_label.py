@@ -16,13 +16,14 @@ class IconLabel(QWidget):
 
     def __init__(self, icon: QIcon, side: int = 16, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._icon = icon
+        # kept by Qt: an icon that Python keeps was seen to be destroyed twice where a whole window is garbage
+        self.setWindowIcon(icon)
         self._side = side
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
 
     def set_icon(self, icon: QIcon) -> None:
         """Paint another."""
-        self._icon = icon
+        self.setWindowIcon(icon)
         self.update()
 
     def sizeHint(self) -> QSize:  # noqa: N802  Qt's name
@@ -35,5 +36,5 @@ class IconLabel(QWidget):
         mode = QIcon.Mode.Normal if self.isEnabled() else QIcon.Mode.Disabled
         box = QRect(0, 0, self._side, self._side)
         box.moveCenter(self.rect().center())
-        self._icon.paint(painter, box, mode=mode)
+        self.windowIcon().paint(painter, box, mode=mode)
         painter.end()

@@ -123,5 +123,5 @@ def fitted(font: QFont, text: str, width: float, height: float, *, bold: bool = 
     made = theme.figures(font, max(9, int(height)), bold=bold)
     needed = QFontMetricsF(made).horizontalAdvance(text)
     if needed > width > 0:
-        made.setPixelSize(max(9, int(0.96 * height * width / needed)))
+        made.setPixelSize(max(9, int(0.92 * height * width / needed)))
     return made

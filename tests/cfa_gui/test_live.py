@@ -26,6 +26,16 @@ from tests.core.line.sources import ScriptedSource, frame
 CAMERA = CameraChoice(0, "Top")
 
 
+def lamp(model: LiveModel) -> str:
+    """What the lamp says, as text: a type checker would take two readings of one property to be the same."""
+    return str(model.lamp)
+
+
+def state(model: LiveModel) -> str:
+    """As above, of the state."""
+    return str(model.state)
+
+
 class Rig:
     """A bench with a model and scripted sources in place of devices."""
 
@@ -55,9 +65,9 @@ class Rig:
         self.live.start(choice)
         return source
 
-    def until(self, lamp: Lamp) -> None:
+    def until(self, wanted: Lamp) -> None:
         """Wait until the lamp says something."""
-        self.bench.until(lambda: self.model.lamp is lamp)
+        self.bench.until(lambda: self.model.lamp is wanted)
 
     def until_over(self) -> None:
         """Wait until nothing runs, and the thread that captures is at rest."""
@@ -77,23 +87,23 @@ def rig(qtbot: QtBot, tmp_path: Path) -> Iterator[Rig]:
 def test_that_a_picture_lights_the_lamp_and_stopping_frees_the_source(rig: Rig) -> None:
     source = rig.start([frame(40)])
     assert rig.bench.session.state is RunState.LIVE
-    assert rig.model.state is LiveState.STARTING
+    assert state(rig.model) == LiveState.STARTING
     rig.until(Lamp.GOOD)
-    assert rig.model.state is LiveState.RUNNING
+    assert state(rig.model) == LiveState.RUNNING
     assert rig.model.source == "scripted"
     rig.live.stop()
     rig.until_over()
-    assert rig.model.state is LiveState.OFF
-    assert rig.model.lamp is Lamp.OFF
+    assert state(rig.model) == LiveState.OFF
+    assert lamp(rig.model) == Lamp.OFF
     assert source.closed == 1
     assert rig.bench.said == []
 
 
-@pytest.mark.parametrize(("grey", "lamp"), [(40, Lamp.GOOD), (80, Lamp.UNCERTAIN), (150, Lamp.DEFECT)])
-def test_that_the_lamp_follows_the_verdict(rig: Rig, grey: int, lamp: Lamp) -> None:
+@pytest.mark.parametrize(("grey", "says"), [(40, Lamp.GOOD), (80, Lamp.UNCERTAIN), (150, Lamp.DEFECT)])
+def test_that_the_lamp_follows_the_verdict(rig: Rig, grey: int, says: Lamp) -> None:
     rig.bench.session.set_threshold(manual(10.0).with_lower(6.0))
     rig.start([frame(grey)])
-    rig.until(lamp)
+    rig.until(says)
 
 
 def test_that_a_threshold_moved_meanwhile_judges_the_next_picture(rig: Rig) -> None:
@@ -120,8 +130,8 @@ def test_that_without_a_model_pictures_are_shown_and_not_judged(rig: Rig) -> Non
 def test_that_the_end_of_a_video_is_told(rig: Rig) -> None:
     rig.start([frame(40)], choice=VideoChoice(Path("line.avi"), loop=False), endless=False)
     rig.until_over()
-    assert rig.model.state is LiveState.ENDED
-    assert rig.model.lamp is Lamp.OFF
+    assert state(rig.model) == LiveState.ENDED
+    assert lamp(rig.model) == Lamp.OFF
     assert rig.model.figures.counts.good == 1
 
 
@@ -133,7 +143,7 @@ def test_that_starting_again_begins_with_figures_at_nothing(rig: Rig) -> None:
     assert len(rig.model.flagged) == 1
     rig.start([])
     assert rig.model.figures.counts == Counts()
-    assert rig.model.flagged == ()
+    assert not rig.model.flagged
     assert rig.model.shown is None
 
 
@@ -161,7 +171,7 @@ def test_that_the_cancel_of_the_status_line_stops_it_too(rig: Rig) -> None:
     rig.until(Lamp.GOOD)
     rig.bench.parts.tasks.cancel()
     rig.until_over()
-    assert rig.model.state is LiveState.OFF
+    assert state(rig.model) == LiveState.OFF
     assert source.closed == 1
 
 
@@ -180,9 +190,9 @@ def test_that_a_source_that_cannot_be_opened_is_told_on_the_page_and_can_be_trie
     rig.sources.append(SourceError("Top cannot be opened. Plug it in."))
     rig.live.start(CAMERA)
     rig.until_over()
-    assert rig.model.state is LiveState.FAILED
+    assert state(rig.model) == LiveState.FAILED
     assert rig.model.message == "Top cannot be opened. Plug it in."
-    assert rig.model.lamp is Lamp.NO_PICTURE
+    assert lamp(rig.model) == Lamp.NO_PICTURE
     assert rig.bench.said == []
     rig.sources.append(ScriptedSource([frame(40)], endless=True))
     rig.live.try_again()
@@ -197,7 +207,7 @@ def test_that_an_unplugged_camera_takes_the_verdict_away_and_comes_back(
     rig.until(Lamp.GOOD)
     source._script.append(SourceLostError("Top gives no picture any more."))
     rig.until(Lamp.NO_PICTURE)
-    assert rig.model.state is LiveState.LOST
+    assert state(rig.model) == LiveState.LOST
     assert rig.model.message == "Top gives no picture any more."
     assert rig.bench.session.state is RunState.LIVE
     assert source.closed == 1
@@ -220,7 +230,7 @@ def test_that_an_engine_that_fails_ends_the_view_and_frees_the_source(
     let_engine_fail(rig, monkeypatch, DeviceError("There is no such device."))
     source = rig.start([frame(40)])
     rig.until_over()
-    assert rig.model.state is LiveState.FAILED
+    assert state(rig.model) == LiveState.FAILED
     assert rig.model.message == "There is no such device."
     assert source.closed <= 1
     assert not rig.opened or source.closed == 1
@@ -242,13 +252,13 @@ def test_that_a_camera_that_falls_silent_takes_the_verdict_away() -> None:
 
     model.begin(CAMERA, 100.0)
     model.take(look(judged), (), 100.0)
-    assert model.lamp is Lamp.GOOD
+    assert lamp(model) == Lamp.GOOD
     model.take(look(None), (), 100.0 + live_model.STALE_SECONDS - 0.1)
-    assert model.lamp is Lamp.GOOD
+    assert lamp(model) == Lamp.GOOD
     model.take(look(None), (), 100.0 + live_model.STALE_SECONDS + 0.1)
-    assert model.lamp is Lamp.NO_PICTURE
+    assert lamp(model) == Lamp.NO_PICTURE
     model.take(look(judged), (), 103.0)
-    assert model.lamp is Lamp.GOOD
+    assert lamp(model) == Lamp.GOOD
 
 
 def test_that_in_a_watched_folder_a_verdict_stays_until_the_next_part() -> None:
@@ -257,7 +267,7 @@ def test_that_in_a_watched_folder_a_verdict_stays_until_the_next_part() -> None:
     judged = Judged(frame(40), None, Verdict.GOOD, "", 100.0, "1.png")
     model.take(Look(judged, Counts(), 0, 0, None, "New images in in", ""), (), 100.0)
     model.take(Look(None, Counts(), 0, 0, None, "New images in in", ""), (), 900.0)
-    assert model.lamp is Lamp.GOOD
+    assert lamp(model) == Lamp.GOOD
 
 
 def test_that_an_impossible_change_of_the_live_state_is_a_bug() -> None:
@@ -277,7 +287,7 @@ def test_that_a_held_picture_stays_while_the_inspection_goes_on_and_counts(rig: 
     source._script.append(frame(150))
     rig.bench.until(lambda: rig.model.figures.counts.flagged == 1)
     assert rig.model.shown is held
-    assert rig.model.lamp is Lamp.GOOD
+    assert lamp(rig.model) == Lamp.GOOD
     rig.live.toggle_freeze()
     assert not rig.model.frozen
     source._script.append(frame(150))
@@ -324,7 +334,7 @@ def test_that_kept_pictures_are_offered_and_taken_in(rig: Rig, tmp_path: Path) -
     assert bench.session.samples is not None
     assert [sample.path.parent.name for sample in bench.session.samples.good] == ["good"]
     assert [sample.path.parent.name for sample in bench.session.review.samples] == ["defect"]
-    assert rig.model.state is LiveState.RUNNING
+    assert state(rig.model) == LiveState.RUNNING
 
 
 def test_that_a_folder_that_cannot_be_written_is_told(rig: Rig, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QImage
+from PySide6.QtGui import QImage, QPixmap
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 from cfa_gui import theme
 from cfa_gui.models.live import Lamp, LiveState
 from cfa_gui.panels.live import LivePanel
+from cfa_gui.widgets.flagged_strip import THUMBNAIL, FlaggedStrip, StripItem
 from cfa_gui.widgets.lamp import Lamp as LampWidget
 from cfa_gui.widgets.score_gauge import ScoreGauge
 from core.errors import SourceError, SourceLostError
@@ -266,7 +267,7 @@ def test_that_the_full_screen_shows_lamp_and_picture_alone_and_escape_leaves_it(
     desk.show_page()
     desk.start(frame(150))
     desk.until_lamp(Lamp.DEFECT)
-    small = page.side.lamp.height()
+    small, before = page.side.lamp.height(), window.size()
     desk.key(Qt.Key.Key_F11)
     assert window.isFullScreen()
     assert not (window.menuBar().isVisible() or window.statusBar().isVisible() or page.source.isVisible())
@@ -277,6 +278,8 @@ def test_that_the_full_screen_shows_lamp_and_picture_alone_and_escape_leaves_it(
     assert not window.isFullScreen()
     assert window.menuBar().isVisible()
     assert page.source.isVisible()
+    QApplication.processEvents()
+    assert window.size() == before
 
 
 def test_that_going_back_leaves_the_full_screen(desk: LiveDesk) -> None:
@@ -306,6 +309,18 @@ def test_that_flagged_pictures_are_in_the_strip_and_a_press_holds_one(desk: Live
     assert model.shown is not None
     assert model.shown.found is not None
     assert model.shown.found.score == pytest.approx(15.0)
+
+
+def test_that_the_strip_leaves_out_the_oldest_where_there_is_no_room(qtbot: QtBot) -> None:
+    strip = FlaggedStrip(12)
+    qtbot.addWidget(strip)
+    strip.resize(600, 110)
+    strip.show()
+    strip.show_items([StripItem(QPixmap(THUMBNAIL), f"✕ {place}", "") for place in range(12)])
+    shown = [button.text() for button in strip._buttons if button.isVisible()]
+    assert shown == ["✕ 0", "✕ 1", "✕ 2", "✕ 3"]
+    strip.resize(300, 110)
+    assert sum(button.isVisible() for button in strip._buttons) == 2
 
 
 def test_that_closing_the_window_while_live_asks_and_frees_the_source(desk: LiveDesk) -> None:

@@ -1,5 +1,6 @@
 """A camera, with OpenCV's capture replaced: no test machine has one."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -153,13 +154,13 @@ def test_that_linux_cameras_have_the_names_that_the_kernel_gives(
         folder.mkdir()
         (folder / "index").write_text(index)
         (folder / "name").write_text(name)
-    monkeypatch.setattr(cameras.sys, "platform", "linux")
+    monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setattr(cameras, "SYSTEM_CAMERAS", tmp_path)
     assert find_cameras() == (FoundCamera(0, "Top"), FoundCamera(10, "Side"))
 
 
 def test_that_no_camera_is_an_empty_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cameras.sys, "platform", "linux")
+    monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setattr(cameras, "SYSTEM_CAMERAS", tmp_path / "none")
     assert find_cameras() == ()
 
@@ -171,19 +172,13 @@ def test_that_cameras_of_one_name_are_told_apart() -> None:
 
 def test_that_elsewhere_the_library_names_the_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
     enumerating = pytest.importorskip("cv2_enumerate_cameras")
-    info = (
-        enumerating.CameraInfo(1, "Line camera", None, None, None, 1400) if hasattr(enumerating, "CameraInfo") else None
-    )
-    if info is None:
-        from cv2_enumerate_cameras.camera_info import CameraInfo
-
-        info = CameraInfo(1, "Line camera", None, None, None, 1400)
-    monkeypatch.setattr(cameras.sys, "platform", "win32")
+    info = enumerating.CameraInfo(1, "Line camera", None, None, None, 1400)
+    monkeypatch.setattr("sys.platform", "win32")
     monkeypatch.setattr(enumerating, "enumerate_cameras", lambda _backend: [info])
     assert find_cameras() == (FoundCamera(1, "Line camera", 1400),)
 
 
 def test_that_without_the_library_the_first_numbers_are_offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cameras.sys, "platform", "darwin")
-    monkeypatch.setitem(__import__("sys").modules, "cv2_enumerate_cameras", None)
+    monkeypatch.setattr("sys.platform", "darwin")
+    monkeypatch.setitem(sys.modules, "cv2_enumerate_cameras", None)
     assert [one.index for one in find_cameras()] == [0, 1, 2, 3]
