@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -80,9 +81,16 @@ def test_that_a_file_is_on_the_disk_before_it_takes_the_place_of_the_old_one(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
-    really = {"fsync": os.fsync, "replace": os.replace}
-    for name in really:
-        monkeypatch.setattr(os, name, lambda *args, name=name: (done.append(name), really[name](*args))[1])
+
+    def noted(name: str, really: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object) -> object:
+            done.append(name)
+            return really(*arguments)
+
+        return call
+
+    monkeypatch.setattr(os, "fsync", noted("fsync", os.fsync))
+    monkeypatch.setattr(os, "replace", noted("replace", os.replace))
     SettingsStore(path).update(list_view="grid")
     assert done == ["fsync", "replace"]
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]

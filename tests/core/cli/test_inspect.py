@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import image_decoding, result_files
+from core import result_files
 from core.cli import inspecting
 from core.dataset import find_samples
 from core.images import read_image
@@ -384,7 +384,7 @@ def test_that_names_as_long_as_the_disk_allows_get_their_maps(cfa: Cfa, model: P
 def test_that_a_file_that_is_cut_short_while_it_is_read_is_one_failure(
     cfa: Cfa, model: Path, shots: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    really = image_decoding.Image.open
+    really = Image.open
 
     def cut(file: Any, **options: Any) -> Any:
         image = really(file, **options)
@@ -392,7 +392,7 @@ def test_that_a_file_that_is_cut_short_while_it_is_read_is_one_failure(
             os.truncate(file.name, 60)
         return image
 
-    monkeypatch.setattr(image_decoding.Image, "open", cut)
+    monkeypatch.setattr(Image, "open", cut)
     results = {row["path"]: row for row in cfa("inspect", model, shots, "--json").json["results"]}
     assert results["good 0.png"]["verdict"] == "error"
     assert "damaged or incomplete" in results["good 0.png"]["message"]
