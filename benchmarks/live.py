@@ -160,7 +160,7 @@ def measure(folder: Path, seconds: float) -> dict[str, Any]:
     from cfa_gui.garbage import GarbageKeeper
     from cfa_gui.main_window import MainWindow
     from cfa_gui.settings import SettingsStore
-    from core.line.sources import VideoChoice
+    from core.line.live.sources import VideoChoice
 
     app = QApplication(["benchmark"])
     theme.apply(app, "dark")

@@ -310,7 +310,7 @@ def check(
     from core.errors import ImageError
     from core.images import decode_image
     from core.inspection import Inspector
-    from core.line.ledger import Ledger
+    from core.line.watching.ledger import Ledger
     from core.model_file import load_model
 
     with Ledger(work / "ledger.sqlite", work / "in") as ledger:

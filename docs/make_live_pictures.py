@@ -20,7 +20,7 @@ from cfa_gui.settings import SettingsStore
 from core.config import preset
 from core.dataset import Dataset, Label, open_dataset
 from core.images import read_image
-from core.line.sources import VideoChoice
+from core.line.live.sources import VideoChoice
 from core.model_file import save_model
 from core.opencv import cv2
 from core.sample_parts import make_sample_parts

@@ -16,7 +16,7 @@ from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Session
 from cfa_gui.settings import SettingsStore
 from core.dataset import Label, Sample
-from core.line.saving import FOLDERS, save_picture
+from core.line.live.saving import FOLDERS, save_picture
 from core.progress import CancelToken, Report
 
 MOST_WAITING = 8

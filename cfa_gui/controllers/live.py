@@ -17,12 +17,12 @@ from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Session
 from cfa_gui.settings import SettingsStore
 from core.errors import CfaError
-from core.line.cameras import FoundCamera, find_cameras
-from core.line.figures import Counts
-from core.line.flagged import FlaggedKeeper, FlaggedPicture
-from core.line.frames import FrameSource
-from core.line.live import LiveLine
-from core.line.sources import FolderChoice, SourceChoice, VideoChoice, flows, open_source
+from core.line.live.cameras import FoundCamera, find_cameras
+from core.line.live.figures import Counts
+from core.line.live.flagged import FlaggedKeeper, FlaggedPicture
+from core.line.live.frames import FrameSource
+from core.line.live.line import LiveLine
+from core.line.live.sources import FolderChoice, SourceChoice, VideoChoice, flows, open_source
 from core.progress import CancelToken, Report
 
 LOOK_MILLISECONDS = 16

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from core.line.cameras import FoundCamera
-from core.line.figures import Counts, Latencies, Latency, Rate
-from core.line.flagged import FlaggedPicture
-from core.line.live import Judged, Look
-from core.line.sources import SourceChoice, flows
+from core.line.live.cameras import FoundCamera
+from core.line.live.figures import Counts, Latencies, Latency, Rate
+from core.line.live.flagged import FlaggedPicture
+from core.line.live.line import Judged, Look
+from core.line.live.sources import SourceChoice, flows
 from core.threshold import Verdict
 
 STALE_SECONDS = 2.0

@@ -23,7 +23,7 @@ from cfa_gui.widgets.flagged_strip import THUMBNAIL, FlaggedStrip, StripItem
 from cfa_gui.widgets.icon_label import IconLabel
 from cfa_gui.widgets.image_canvas import OverlayMode
 from cfa_gui.widgets.live_canvas import LiveCanvas
-from core.line.flagged import MOST, FlaggedPicture
+from core.line.live.flagged import MOST, FlaggedPicture
 
 _SIDE = 300
 _WALL_SIDE = 0.4

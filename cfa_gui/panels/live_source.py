@@ -8,9 +8,9 @@ from cfa_gui.models.live import LiveModel, LiveState
 from cfa_gui.models.session import Session
 from cfa_gui.panels import parts
 from cfa_gui.settings import Preferences
-from core.line.camera import Mode
-from core.line.cameras import USUAL_MODES, FoundCamera
-from core.line.sources import CameraChoice, FolderChoice, SourceChoice, VideoChoice
+from core.line.live.camera import Mode
+from core.line.live.cameras import USUAL_MODES, FoundCamera
+from core.line.live.sources import CameraChoice, FolderChoice, SourceChoice, VideoChoice
 
 KINDS = {"camera": "Camera", "folder": "Watched folder", "video": "Video file"}
 _AUTOMATIC = -14.0

@@ -1,7 +1,7 @@
 """What the live view says, in plain words."""
 
 from cfa_gui.models.live import Lamp, LiveModel, LiveState
-from core.line.sources import flows, name_of
+from core.line.live.sources import flows, name_of
 
 LAMPS = {
     Lamp.OFF: ("muted", "STOPPED"),

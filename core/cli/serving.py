@@ -7,14 +7,14 @@ from pathlib import Path
 
 from core.cli import output as out
 from core.errors import ServiceError
-from core.line.service_limits import MEBIBYTE, Limits
-from core.line.service_token import read_token, require_token
+from core.line.service.limits import MEBIBYTE, Limits
+from core.line.service.token import read_token, require_token
 from core.progress import CancelToken
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What was typed of `core.line.service_limits.Limits`.
+    """What was typed of `core.line.service.limits.Limits`.
 
     Attributes:
         megabytes: Of one request, in units of 2**20 bytes.
@@ -59,9 +59,9 @@ def serve(
         raise ServiceError(
             f'`cfa serve` needs {error.name}. Install it with `pip install "cfa-gui[serve]"`.'
         ) from error
-    from core.line.service import Service
-    from core.line.service_models import Shelf, named_paths
-    from core.line.service_server import address_of, log_to_stderr, open_socket, run
+    from core.line.service.application import Service
+    from core.line.service.models import Shelf, named_paths
+    from core.line.service.server import address_of, log_to_stderr, open_socket, run
 
     paths = named_paths(models)
     log_to_stderr()

@@ -73,7 +73,7 @@ def watch(
         if copy and sort is None:
             raise ConfigError("--copy says how to sort: give --sort DIR with it.")
         from core.cli import watching
-        from core.line.watch import Options
+        from core.line.watching.watch import Options
 
         options = Options(
             poll=poll,

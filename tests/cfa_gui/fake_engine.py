@@ -15,7 +15,7 @@ from core.dataset import Sample
 from core.errors import ImageError, ModelFileError
 from core.export.words import Difference, Exported, Parity, Target
 from core.images import read_image
-from core.line.live import Found, Inspect
+from core.line.live.line import Found, Inspect
 from core.placement import place
 from core.progress import CancelToken, Phase, Progress, Report, StepRecord
 from core.threshold import Threshold, false_alarm_threshold, manual_threshold

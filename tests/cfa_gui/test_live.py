@@ -12,12 +12,12 @@ from cfa_gui.models.live import Lamp, LiveModel, LiveState
 from cfa_gui.models.run_state import RunState
 from core.errors import DeviceError, SourceError, SourceLostError
 from core.images import read_image
-from core.line import live as line_module
-from core.line.cameras import FoundCamera
-from core.line.figures import Counts
-from core.line.frames import Taken, Unreadable
-from core.line.live import Judged, Look
-from core.line.sources import CameraChoice, FolderChoice, SourceChoice, VideoChoice
+from core.line.live import line as line_module
+from core.line.live.cameras import FoundCamera
+from core.line.live.figures import Counts
+from core.line.live.frames import Taken, Unreadable
+from core.line.live.line import Judged, Look
+from core.line.live.sources import CameraChoice, FolderChoice, SourceChoice, VideoChoice
 from core.threshold import Verdict
 from tests.cfa_gui.bench import Bench, working_bench
 from tests.cfa_gui.fake_engine import fake_model, manual

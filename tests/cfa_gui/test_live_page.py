@@ -17,9 +17,9 @@ from cfa_gui.widgets.flagged_strip import THUMBNAIL, FlaggedStrip, StripItem
 from cfa_gui.widgets.lamp import Lamp as LampWidget
 from cfa_gui.widgets.score_gauge import ScoreGauge
 from core.errors import SourceError, SourceLostError
-from core.line import live as line_module
-from core.line.cameras import FoundCamera
-from core.line.sources import CameraChoice, FolderChoice, SourceChoice, VideoChoice
+from core.line.live import line as line_module
+from core.line.live.cameras import FoundCamera
+from core.line.live.sources import CameraChoice, FolderChoice, SourceChoice, VideoChoice
 from tests.cfa_gui.fake_engine import fake_model, manual
 from tests.cfa_gui.test_main_window import Desk
 from tests.core.line.sources import ScriptedSource, frame

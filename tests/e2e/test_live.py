@@ -8,7 +8,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from cfa_gui.models.live import Lamp, LiveState
-from core.line.sources import FolderChoice, VideoChoice
+from core.line.live.sources import FolderChoice, VideoChoice
 from core.opencv import cv2
 from tests.core.parts import picture, with_defect
 from tests.e2e.desk import SIZE, RealDesk, write_data_set

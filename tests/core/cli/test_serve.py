@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.line.service_token import VARIABLE
+from core.line.service.token import VARIABLE
 from core.model_file import load_model, save_model
 from tests.core.cli_runs import Command, model_in
 

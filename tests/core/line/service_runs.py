@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.inspection import Inspection, Inspector
-from core.line.service import Service
-from core.line.service_limits import Limits
-from core.line.service_models import ServedModel, Shelf
-from core.line.service_server import open_socket, run
+from core.line.service.application import Service
+from core.line.service.limits import Limits
+from core.line.service.models import ServedModel, Shelf
+from core.line.service.server import open_socket, run
 from core.progress import CancelToken
 from core.trained_model import TrainedModel
 from tests.core.cli_runs import model_in, picture

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.line.frames import Frame, Taken
+from core.line.live.frames import Frame, Taken
 from core.opencv import cv2
 
 RATE = 50.0

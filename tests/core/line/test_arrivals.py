@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import DatasetError
-from core.line.arrivals import CLOSED_SECONDS, NotYet, Settling, Stamp, WatchedFolder
+from core.line.watching.arrivals import CLOSED_SECONDS, NotYet, Settling, Stamp, WatchedFolder
 from tests.core.line.watched import stamp_of
 
 ONE, TWO = Stamp(1, 1), Stamp(2, 2)

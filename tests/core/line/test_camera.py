@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from core.errors import SourceError, SourceLostError
-from core.line import camera, cameras
-from core.line.camera import Camera, Mode
-from core.line.cameras import FoundCamera, find_cameras, told_apart
-from core.line.sources import CameraChoice, open_source
+from core.line.live import camera, cameras
+from core.line.live.camera import Camera, Mode
+from core.line.live.cameras import FoundCamera, find_cameras, told_apart
+from core.line.live.sources import CameraChoice, open_source
 from core.opencv import cv2
 
 MODE = Mode(640, 480, 30)

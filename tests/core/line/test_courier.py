@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from core.errors import RefusedError, TargetError
-from core.line import courier as module
-from core.line.arrivals import Stamp
-from core.line.courier import MOST_TRIES, Courier
-from core.line.ledger import Ledger
-from core.line.results import Result
+from core.line.watching import courier as module
+from core.line.watching.arrivals import Stamp
+from core.line.watching.courier import MOST_TRIES, Courier
+from core.line.watching.ledger import Ledger
+from core.line.watching.results import Result
 from tests.core.line.watched import result_of
 
 

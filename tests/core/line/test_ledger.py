@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from core.errors import StoreError
-from core.line.arrivals import Stamp
-from core.line.ledger import Ledger
-from core.line.results import Outcome
+from core.line.watching.arrivals import Stamp
+from core.line.watching.ledger import Ledger
+from core.line.watching.results import Outcome
 from tests.core.line.watched import result_of
 
 STAMP = Stamp(3, 7)

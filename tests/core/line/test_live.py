@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from core.config import preset
 from core.errors import CancelledByUser, DeviceError, ImageError, SourceError, SourceLostError
-from core.line import live
-from core.line.figures import LATENCIES, Counts, Latencies, Rate
-from core.line.flagged import FlaggedKeeper
-from core.line.frames import Frame, Newest, Taken, Unreadable
-from core.line.live import Found, Judged, LiveLine
+from core.line.live import line as live
+from core.line.live.figures import LATENCIES, Counts, Latencies, Rate
+from core.line.live.flagged import FlaggedKeeper
+from core.line.live.frames import Frame, Newest, Taken, Unreadable
+from core.line.live.line import Found, Judged, LiveLine
 from core.placement import place
 from core.progress import CancelToken
 from core.threshold import Verdict, manual_threshold

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import TargetError
-from core.line.targets.mqtt import PASSWORD, USER, MqttTarget
+from core.line.watching.targets.mqtt import PASSWORD, USER, MqttTarget
 from tests.core.line.watched import result_of
 
 pytest.importorskip("paho.mqtt.client", reason="needs the extra mqtt")

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from core.errors import SourceError, SourceLostError
-from core.line import newest_image
-from core.line.frames import Frame, Taken, Unreadable
-from core.line.newest_image import NewestImage
+from core.line.live import newest_image
+from core.line.live.frames import Frame, Taken, Unreadable
+from core.line.live.newest_image import NewestImage
 from tests.core.line.sources import plain
 from tests.core.line.test_video import Clock
 

@@ -9,7 +9,7 @@ import pytest
 from core.dataset import Label
 from core.errors import OutputError
 from core.images import read_image
-from core.line.saving import file_name, save_picture
+from core.line.live.saving import file_name, save_picture
 from tests.core.line.sources import plain
 
 WHEN = datetime(2026, 3, 1, 14, 5, 9, 123_999).astimezone()

@@ -19,9 +19,9 @@ from fastapi.testclient import TestClient
 
 from core.images import decode_image
 from core.inspection import Inspector
-from core.line.service import Service, make_app
-from core.line.service_limits import Limits
-from core.line.service_models import Shelf
+from core.line.service.application import Service, make_app
+from core.line.service.limits import Limits
+from core.line.service.models import Shelf
 from core.model_file import load_model, save_model
 from core.overlay import overlay
 from core.threshold import manual_threshold
@@ -179,7 +179,7 @@ def test_that_a_bug_is_a_problem_without_its_details(shelf: Shelf, monkeypatch: 
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr("core.line.service.answer", broken)
+    monkeypatch.setattr("core.line.service.application.answer", broken)
     with client_of(shelf) as client:
         response = client.post("/inspect", content=GOOD)
     assert_problem(response, 500)

@@ -14,8 +14,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service as Driver
 from selenium.webdriver.support.ui import WebDriverWait
 
-from core.line.service import Service
-from core.line.service_models import Shelf
+from core.line.service.application import Service
+from core.line.service.models import Shelf
 from tests.core.line.service_runs import DEFECT, GOOD, TOKEN, running, shelf_in
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

@@ -7,11 +7,11 @@ import pytest
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 
 from core.errors import ConfigError
-from core.line.service_forms import Wanted, wanted_form
-from core.line.service_models import named_paths
-from core.line.service_problems import Problem
-from core.line.service_results import Form
-from core.line.service_token import is_loopback, is_right, read_token, require_token
+from core.line.service.forms import Wanted, wanted_form
+from core.line.service.models import named_paths
+from core.line.service.problems import Problem
+from core.line.service.results import Form
+from core.line.service.token import is_loopback, is_right, read_token, require_token
 
 TOKEN = "0123456789abcdef"
 

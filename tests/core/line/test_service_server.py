@@ -17,10 +17,10 @@ import pytest
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 
 from core.errors import CfaError, ServiceError
-from core.line.service import Service
-from core.line.service_limits import Limits
-from core.line.service_models import Shelf
-from core.line.service_server import open_socket, run
+from core.line.service.application import Service
+from core.line.service.limits import Limits
+from core.line.service.models import Shelf
+from core.line.service.server import open_socket, run
 from core.progress import CancelToken
 from tests.core.cli_runs import model_in
 from tests.core.line.service_runs import GOOD, HeldShelf, running, shelf_in

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from core.errors import OutputError
-from core.line import sorting as module
-from core.line.arrivals import WatchedFolder
-from core.line.ledger import Sorting
-from core.line.results import Outcome
-from core.line.sorting import place_for, sort_image
+from core.line.watching import sorting as module
+from core.line.watching.arrivals import WatchedFolder
+from core.line.watching.ledger import Sorting
+from core.line.watching.results import Outcome
+from core.line.watching.sorting import place_for, sort_image
 from tests.core.cli_runs import files
 from tests.core.line.watched import result_of, stamp_of
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from core.errors import CfaError, ConfigError, TargetError
-from core.line.results import COLUMNS, Result
-from core.line.targets.addresses import target_of
-from core.line.targets.database import SqliteTarget
-from core.line.targets.files import CsvTarget, FolderTarget
-from core.line.targets.mqtt import MqttTarget
-from core.line.targets.webhook import WebhookTarget
+from core.line.watching.results import COLUMNS, Result
+from core.line.watching.targets.addresses import target_of
+from core.line.watching.targets.database import SqliteTarget
+from core.line.watching.targets.files import CsvTarget, FolderTarget
+from core.line.watching.targets.mqtt import MqttTarget
+from core.line.watching.targets.webhook import WebhookTarget
 from tests.core.line.watched import read_table, result_of
 
 

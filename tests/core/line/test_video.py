@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from core.errors import SourceError
-from core.line import video
-from core.line.frames import Frame
-from core.line.video import VideoFile, to_rgb
+from core.line.live import video
+from core.line.live.frames import Frame
+from core.line.live.video import VideoFile, to_rgb
 from tests.core.line.sources import write_video
 
 

@@ -20,13 +20,13 @@ import pytest
 from PIL import Image
 
 from core.errors import ConfigError, DatasetError, TargetError
-from core.line import watch as module
-from core.line.arrivals import NotYet, WatchedFolder
-from core.line.events import Events
-from core.line.results import Outcome, Result
-from core.line.targets.database import SqliteTarget
-from core.line.targets.files import CsvTarget
-from core.line.watch import Options
+from core.line.watching import watch as module
+from core.line.watching.arrivals import NotYet, WatchedFolder
+from core.line.watching.events import Events
+from core.line.watching.results import Outcome, Result
+from core.line.watching.targets.database import SqliteTarget
+from core.line.watching.targets.files import CsvTarget
+from core.line.watching.watch import Options
 from core.progress import CancelToken
 from tests.core.cli_runs import files
 from tests.core.line.watched import QUICK, Brightness, Remembered, kept, read_table, run_watch

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from core.errors import RefusedError, TargetError
-from core.line.targets.webhook import TOKEN, WebhookTarget
+from core.line.watching.targets.webhook import TOKEN, WebhookTarget
 from tests.core.line.watched import result_of
 
 RESULTS = [result_of(f"{n}.png", number=n, ledger="0a1b") for n in (1, 2, 3)]

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from core.errors import ImageError
 from core.images import decode_image
-from core.line.arrivals import Stamp
-from core.line.ledger import Ledger
-from core.line.results import Outcome, Region, Result
-from core.line.targets.database import SqliteTarget
-from core.line.targets.files import CsvTarget
-from core.line.targets.target import Target
-from core.line.watch import Heartbeat, Options, Watch
+from core.line.watching.arrivals import Stamp
+from core.line.watching.ledger import Ledger
+from core.line.watching.results import Outcome, Region, Result
+from core.line.watching.targets.database import SqliteTarget
+from core.line.watching.targets.files import CsvTarget
+from core.line.watching.targets.target import Target
+from core.line.watching.watch import Heartbeat, Options, Watch
 from core.progress import CancelToken
 
 QUICK = Options(settle=0.02, patience=0.05, once=True)

@@ -1,0 +1,1 @@
+"""`cfa serve`: inspection over HTTP. `server` runs what `application` answers."""

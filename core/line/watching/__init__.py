@@ -1,0 +1,1 @@
+"""`cfa watch`: images of a folder, each inspected once, results brought to targets."""
