@@ -5,6 +5,7 @@ ends with it.
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,8 @@ class Plan:
         jobs: So many at a time.
         test: Measure each on its own test images.
         resume: Leave models that are there, go on with trainings that were cut off.
+        cluster: The address of a Ray cluster that trains, or `local`; None: this machine without Ray.
+        gpus: There, the share of a graphics card of each training; None: 1/jobs where there are some.
     """
 
     folder: Path
@@ -64,6 +67,8 @@ class Plan:
     jobs: int
     test: bool
     resume: bool
+    cluster: str | None = None
+    gpus: float | None = None
 
 
 def train_many(paths: Sequence[Path], plan: Plan, *, as_json: bool, cancel: CancelToken) -> None:
@@ -73,11 +78,7 @@ def train_many(paths: Sequence[Path], plan: Plan, *, as_json: bool, cancel: Canc
     make_folder(plan.folder)
     summary = plan.folder / "summary.csv"
     require_writable(summary)
-    with ThreadPoolExecutor(plan.jobs) as executor:
-        work = [executor.submit(_train, name, dataset, plan, cancel) for name, dataset in datasets.items()]
-        for done in as_completed(work):
-            _tell(done.result())
-    rows = [done.result() for done in work]
+    rows = _here(datasets, plan, cancel) if plan.cluster is None else _on_cluster(plan.cluster, datasets, plan, cancel)
     write_bytes(summary, csv_table(COLUMNS, rows))
     if as_json:
         out.json_object({"models": rows, "summary": str(summary)})
@@ -87,6 +88,32 @@ def train_many(paths: Sequence[Path], plan: Plan, *, as_json: bool, cancel: Canc
     failed = [row["name"] for row in rows if row["state"] == "failed"]
     if failed:
         raise OutputError(f"{len(failed)} of {len(rows)} failed: {', '.join(failed)}. {summary} says why.")
+
+
+def _here(datasets: Mapping[str, Path], plan: Plan, cancel: CancelToken) -> list[_Row]:
+    """Train all on this machine; a row for each, in their order."""
+    with ThreadPoolExecutor(plan.jobs) as executor:
+        work = [executor.submit(train_one, name, dataset, plan, cancel) for name, dataset in datasets.items()]
+        for done in as_completed(work):
+            _tell(done.result())
+    return [done.result() for done in work]
+
+
+def _on_cluster(address: str, datasets: Mapping[str, Path], plan: Plan, cancel: CancelToken) -> list[_Row]:
+    """Train each in a task of its own on whatever machine has room; a row for each, in their order."""
+    from core.line.cluster.connection import connected
+    from core.line.cluster.tasks import run_tasks, share_of
+
+    plan = dataclasses.replace(plan, folder=plan.folder.absolute())
+    rows: dict[str, _Row] = {}
+    with connected(address) as ray:
+        share = share_of(ray.nodes(), jobs=plan.jobs, gpus=plan.gpus)
+        calls = {name: (name, dataset.absolute(), plan) for name, dataset in datasets.items()}
+        for name, result in run_tasks(ray, train_one, calls, share, cancel):
+            lost = {"state": "cancelled" if cancel.cancelled else "failed", "message": result}
+            rows[name] = _blank(name, plan) | lost if isinstance(result, str) else result
+            _tell(rows[name])
+    return [rows[name] for name in datasets]
 
 
 def _expanded(paths: Iterable[Path]) -> list[Path]:
@@ -115,10 +142,13 @@ def _named(datasets: Sequence[Path]) -> dict[str, Path]:
     return named
 
 
-def _train(name: str, dataset: Path, plan: Plan, cancel: CancelToken) -> _Row:
+def _blank(name: str, plan: Plan) -> _Row:
+    return dict.fromkeys(COLUMNS) | {"name": name, "path": str(plan.folder / f"{name}.cfa"), "message": ""}
+
+
+def train_one(name: str, dataset: Path, plan: Plan, cancel: CancelToken) -> _Row:
     """Train one; returns its row of the summary."""
-    model = plan.folder / f"{name}.cfa"
-    row: _Row = dict.fromkeys(COLUMNS) | {"name": name, "path": str(model), "message": ""}
+    model, row = plan.folder / f"{name}.cfa", _blank(name, plan)
     if cancel.cancelled:
         return row | {"state": "cancelled"}
     if plan.resume and model.exists():

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,7 +54,8 @@ def connected(address: str, *, cpus: int | None = None) -> Iterator[Any]:
     if address == LOCAL:
         own = {"num_cpus": cpus, "object_store_memory": STORE_BYTES, "include_dashboard": False}
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **own)
+        with _silent_stderr():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **own)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise ClusterError(
@@ -64,3 +66,17 @@ def connected(address: str, *, cpus: int | None = None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Ray's C++ side writes to the process's standard error past Python; what matters is in its exceptions too."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  a device, no path
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
