@@ -1,6 +1,6 @@
 """What a cluster costs and brings: one inspector without Ray, then pools of one and of two on this machine.
 
-    python benchmarks/cluster.py [--images 600] [--repeats 2] [--seed 0] [--out JSON]
+    python benchmarks/cluster.py [--images 600] [--repeats 2] [--seed 0] [--part pools|signals] [--out JSON]
 
 The images are sample parts (drawn, seeded), the model is trained on the good ones by the preset `fast`; every inspector
 has one thread. The rate of a pool is over the time between its first and its last batch, without the start of Ray and
@@ -35,7 +35,7 @@ PART_SECONDS = 2.0
 def prepare(work: Path, images: int, seed: int) -> tuple[Path, Path]:
     """A trained model, and a folder with so many images: the same parts under several names."""
     from core.config import preset
-    from core.dataset import good_samples
+    from core.dataset import find_samples, good_samples
     from core.model_file import save_model
     from core.sample_parts import make_sample_parts
     from core.training import train
@@ -44,9 +44,9 @@ def prepare(work: Path, images: int, seed: int) -> tuple[Path, Path]:
     model, folder = work / "part.cfa", work / "images"
     save_model(train(good_samples(parts), preset("fast"), device="cpu"), model)
     folder.mkdir()
-    sources = sorted((parts / "test").rglob("*.png"))
+    sources = [sample.path for sample in find_samples([parts])]
     for number, source in zip(range(images), itertools.cycle(sources), strict=False):
-        shutil.copy(source, folder / f"{number:06d}.png")
+        shutil.copy(source, folder / f"{number:06d}{source.suffix}")
     return model, folder
 
 
@@ -164,20 +164,18 @@ def interrupted(model: Path, folder: Path, out: Path, expected: dict[str, float]
     }
 
 
-def run(work: Path, images: int, repeats: int, seed: int) -> dict[str, Any]:
+def pools(work: Path, rate: float, expected: dict[str, float], arguments: argparse.Namespace) -> dict[str, Any]:
+    """Pools of one and two inspectors in turn, beside the rate of the bare one."""
     import ray
 
-    model, folder = prepare(work, images, seed)
-    expected, rate = bare(model, folder)
-    pools: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
-    for turn in range(repeats):
-        for workers, runs in pools.items():
+    model, folder = work / "part.cfa", work / "images"
+    runs_of: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
+    for turn in range(arguments.repeats):
+        for workers, runs in runs_of.items():
             out = work / f"out-{turn}-{workers}"
             runs.append(pooled(model, folder, out, workers) | compared(out, expected))
-    rates = {workers: statistics.median(run["images a second"] for run in runs) for workers, runs in pools.items()}
+    rates = {workers: statistics.median(run["images a second"] for run in runs) for workers, runs in runs_of.items()}
     return {
-        "images": images,
-        "seed": seed,
         "CPUs": os.cpu_count(),
         "ray": ray.__version__,
         "images a second, no Ray, one thread": rate,
@@ -185,23 +183,32 @@ def run(work: Path, images: int, repeats: int, seed: int) -> dict[str, Any]:
         "images a second, pool of 2": rates[2],
         "pool of 2 / pool of 1": rates[2] / rates[1],
         "pool of 1 / no Ray": rates[1] / rate,
-        "runs": pools,
+        "runs": runs_of,
     }
 
 
 def main() -> None:
     arguments = _arguments()
+    out = Path(arguments.out) if arguments.out else None
+    figures = json.loads(out.read_text()) if out is not None and out.exists() else {}
     with tempfile.TemporaryDirectory() as made:
         work = Path(made)
-        figures = run(work, arguments.images, arguments.repeats, arguments.seed)
-        model, folder = work / "part.cfa", work / "images"
-        expected, _ = bare(model, folder)
-        figures["SIGKILL"] = interrupted(model, folder, work / "killed", expected, signal.SIGKILL)
-        figures["Ctrl-C"] = interrupted(model, folder, work / "cancelled", expected, signal.SIGINT)
+        model, folder = prepare(work, arguments.images, arguments.seed)
+        expected, rate = bare(model, folder)
+        if arguments.part != "signals":
+            figures |= {
+                "images": len(expected),
+                "seed": arguments.seed,
+                "pools": pools(work, rate, expected, arguments),
+            }
+        if arguments.part != "pools":
+            for name, number in (("SIGKILL", signal.SIGKILL), ("Ctrl-C", signal.SIGINT)):
+                seen = interrupted(model, folder, work / name, expected, number)
+                figures[name] = {"images": len(expected), **seen}
     text = json.dumps(figures, indent=1)
     print(text)
-    if arguments.out:
-        Path(arguments.out).write_text(text + "\n")
+    if out is not None:
+        out.write_text(text + "\n")
 
 
 def _arguments() -> argparse.Namespace:
@@ -209,7 +216,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=600)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", help="write the figures there, as JSON")
+    parser.add_argument("--part", choices=("pools", "signals", "all"), default="all")
+    parser.add_argument("--out", help="write the figures there, as JSON, beside those of the other part")
     return parser.parse_args()
 
 
