@@ -18,7 +18,7 @@ FORMATS = (
     (
         Format.ONNX,
         "ONNX",
-        "For ONNX Runtime: Python, C++, C#, Java, JavaScript. Taken by most machine-vision programs.",
+        "For ONNX Runtime: Python, C, C++, C#, Java, JavaScript; on Windows, Linux and macOS.",
     ),
     (
         Format.OPENVINO,
