@@ -42,7 +42,7 @@ def _content(model: Path) -> bytes:
 def _report(outcome: Outcome, model: Model, folder: Path, *, as_json: bool) -> None:
     rows, missed = sum(outcome.counts.values()), outcome.missed
     failed = (
-        f"{len(missed):,} of {outcome.inspected + len(missed):,} images could not be fetched and have no row in "
+        f"{len(missed):,} of {outcome.inspected + len(missed):,} images could not be inspected and have no row in "
         f"{folder}. The first: {missed[0]} The same command again tries them."
         if missed
         else f"None of the {out.count(rows, 'image')} can be read."
@@ -65,6 +65,7 @@ def _json(outcome: Outcome, model: Model, folder: Path) -> dict[str, Any]:
         "out": str(folder),
         "model": model.identity,
         "threshold": model.threshold.value,
+        "lower": model.threshold.lower,
         "counts": {verdict: outcome.counts[verdict] for verdict in VERDICTS},
         "before": outcome.before,
         "inspected": outcome.inspected,

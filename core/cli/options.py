@@ -39,6 +39,9 @@ def cards(device: str, gpus: float | None) -> float | None:
     Raises:
         ConfigError: Device and share contradict each other, or the device is one that the cluster gives out.
     """
+    require_finite("--gpus", gpus)
+    if gpus is not None and gpus > 1 and gpus != int(gpus):
+        raise ConfigError(f"--gpus is {gpus:g}; above 1 it must be a whole number.")
     if device.startswith("cuda:"):
         raise ConfigError(
             f"--device {device} is one of this machine; on a cluster say cuda, and it gives out the cards."

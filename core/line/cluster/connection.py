@@ -5,10 +5,12 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from core.errors import ClusterError
+from core.images import shown
+from core.version import VERSION
 
 LOCAL = "local"
 """The address that stands for this machine alone."""
@@ -17,8 +19,16 @@ STORE_BYTES = 200_000_000
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_kill_child_processes_on_worker_exit_with_raylet_subreaper": "1",  # a training ends with its task's process
 }
 """Read by Ray when it is imported; what the user has set stays."""
+
+
+_MOST_OF_REASON = 240
+
+
+class RemoteBugError(RuntimeError):
+    """A bug that showed on another machine; the text is its traceback there."""
 
 
 def require_ray() -> Any:
@@ -36,12 +46,12 @@ def require_ray() -> Any:
 
 
 @contextlib.contextmanager
-def connected(address: str, *, cpus: int | None = None) -> Iterator[Any]:
+def connected(address: str, *, cpus: int = 1) -> Iterator[Any]:
     """Ray, connected to a cluster, or to one started on this machine that ends with it.
 
     Args:
-        address: `local`, `auto` (this machine belongs to a cluster), HOST:PORT or ray://HOST:PORT.
-        cpus: How many `local` has; None: the machine's.
+        address: `local`, `auto` (this machine belongs to a cluster) or HOST:PORT.
+        cpus: How many `local` has at least; it has the machine's where they are more.
 
     Yields:
         The package `ray`.
@@ -49,23 +59,68 @@ def connected(address: str, *, cpus: int | None = None) -> Iterator[Any]:
     Raises:
         ClusterError: It is not installed, or nobody answers.
     """
+    if address.startswith("ray://"):
+        raise ClusterError(
+            f"The address {shown(address)} is that of a Ray client. Run the command on a machine of the cluster, with "
+            "--cluster auto."
+        )
     ray = require_ray()
     own: dict[str, Any] = {}
     if address == LOCAL:
-        own = {"num_cpus": cpus, "object_store_memory": STORE_BYTES, "include_dashboard": False}
+        count = max(cpus, os.cpu_count() or 1)
+        own = {"num_cpus": count, "object_store_memory": STORE_BYTES, "include_dashboard": False}
     try:
         with _silent_stderr():
             ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **own)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise ClusterError(
-            f"The cluster {address} cannot be reached ({reason}). Check that it runs (`ray status`), and the address."
+            f"The cluster {shown(address)} cannot be reached ({_reason(error)}). Check that it runs (`ray status`), and "
+            "the address."
         ) from error
     try:
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         yield ray
     finally:
         ray.shutdown()
+
+
+def resources_of(nodes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, float]]:
+    """What each machine that is there has, as Ray names it (CPU, GPU)."""
+    return [node["Resources"] for node in nodes if node.get("Alive")]
+
+
+def require_same_version(asked: str) -> None:
+    """See that this machine has the program of the one that asks.
+
+    Raises:
+        ClusterError: Another one.
+    """
+    if asked != VERSION:
+        raise ClusterError(
+            f"A machine of the cluster has cfa-gui {VERSION}, this one {asked}. Install the same on all."
+        )
+
+
+def told(error: BaseException) -> Exception:
+    """The cluster's own complaint as one line; what is no complaint of Ray as it is."""
+    if not type(error).__module__.startswith("ray."):
+        return error if isinstance(error, Exception) else RuntimeError(repr(error))
+    if "ModuleNotFoundError" in str(error) or "ImportError" in str(error):
+        return ClusterError(
+            f"A machine of the cluster cannot load the program ({_last(error)}). Install the same cfa-gui on all, with "
+            '`pip install "cfa-gui[cluster]"`.'
+        )
+    return ClusterError(f"The cluster gave up ({_last(error)}). The same command again goes on with what is left.")
+
+
+def _reason(error: BaseException) -> str:
+    return shown(" ".join(str(error).split()))[:_MOST_OF_REASON] or type(error).__name__
+
+
+def _last(error: BaseException) -> str:
+    """The last line of a traceback, which says most."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return shown(lines[-1])[:_MOST_OF_REASON] if lines else type(error).__name__
 
 
 @contextlib.contextmanager

@@ -2,11 +2,11 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import ClusterError
+from core.images import shown
 from core.line.cluster.connection import connected, require_ray
 from core.line.cluster.parts import Parts, Row
 from core.line.cluster.places import Place, find_places
@@ -20,7 +20,7 @@ class Cluster:
     """Where to inspect, and by how many.
 
     Attributes:
-        address: `local`, `auto`, HOST:PORT or ray://HOST:PORT.
+        address: `local`, `auto` or HOST:PORT.
         workers: Inspectors; None: as many as there is room for.
         threads: CPUs of each.
         gpus: Share of a graphics card of each; None: a whole one where there are some.
@@ -55,7 +55,7 @@ class Outcome:
         counts: Verdict → rows in the folder, those of earlier runs too.
         before: Images that had a row already.
         inspected: Images that got one now.
-        missed: Why some could not be fetched; they have no row, and the next run tries them again.
+        missed: Why some could not be inspected; they have no row, and the next run tries them again.
         workers: Inspectors; 0 where there was nothing to do.
         seconds: From the first image handed out to the last row written, with the loading of the models.
     """
@@ -86,35 +86,39 @@ def inspect_on_cluster(
         CfaError: See `find_places`, `Parts` and `scores`.
     """
     require_ray()
-    with Parts(folder, model.identity, model.threshold.value) as parts:
+    with Parts(folder, model.identity, model.threshold.value, model.threshold.lower) as parts:
         cancel.check()
         places = find_places(sources)
         left = [place for place in places if place.path not in parts.done]
-        before, missed, workers, began = len(places) - len(left), list[str](), 0, time.monotonic()
-        if left:
-            with connected(cluster.address) as ray:
-                pool = size_pool(
-                    ray.cluster_resources(), workers=cluster.workers, threads=cluster.threads, gpus=cluster.gpus
-                )
-                began, workers = time.monotonic(), pool.workers
-                done = 0
-                for batch in scores(ray, left, model.content, pool, cancel):
-                    missed += [found.missed for found in batch if found.missed is not None]
-                    parts.add([_row(found, model) for found in batch if found.missed is None])
-                    done += len(batch)
-                    report(Progress(Phase.INSPECTING, done, len(left)))
-                _require_all(left, done)
-                parts.flush()
-        seconds = time.monotonic() - began
-        return Outcome(parts.counts, before, len(left) - len(missed), tuple(missed), workers, seconds)
+        before = len(places) - len(left)
+        if not left:
+            return Outcome(parts.counts, before, 0, (), 0, 0.0)
+        with connected(cluster.address, cpus=(cluster.workers or 1) * cluster.threads) as ray:
+            pool = size_pool(ray.nodes(), workers=cluster.workers, threads=cluster.threads, gpus=cluster.gpus)
+            began = time.monotonic()
+            batches = scores(ray, left, model.content, pool, cancel)
+            missed = _kept(batches, left, parts, model.threshold, report)
+            parts.flush()
+            seconds = time.monotonic() - began
+        return Outcome(parts.counts, before, len(left) - len(missed), missed, pool.workers, seconds)
 
 
-def _row(found: Scored, model: Model) -> Row:
-    line = model.threshold
+def _kept(
+    batches: Iterable[Sequence[Scored]], places: Sequence[Place], parts: Parts, line: Threshold, report: Report
+) -> tuple[str, ...]:
+    """Write what comes; returns why some images have no row."""
+    missed: list[str] = []
+    waiting = dict.fromkeys(place.path for place in places)
+    for batch in batches:
+        for found in batch:
+            waiting.pop(found.path, None)
+        missed += [found.missed for found in batch if found.missed is not None]
+        parts.add([_row(found, line, parts.model) for found in batch if found.missed is None])
+        report(Progress(Phase.INSPECTING, len(places) - len(waiting), len(places)))
+    lost = "was not inspected: again and again the process that had it, or an image beside it, was lost."
+    return (*missed, *(f"{shown(path)} {lost}" for path in waiting))
+
+
+def _row(found: Scored, line: Threshold, model: str) -> Row:
     verdict = "error" if found.score is None else judge(found.score, line).value
-    return Row(found.path, found.score, verdict, line.value, model.identity, found.error)
-
-
-def _require_all(left: Sequence[Place], done: int) -> None:
-    if done != len(left):
-        raise ClusterError(f"Of {len(left):,} images {done:,} came back. The same command again inspects the rest.")
+    return Row(found.path, found.score, verdict, line.value, line.lower, model, found.error)

@@ -23,6 +23,8 @@ ROWS = 10_000
 """In one file at most (about 1 MB)."""
 SECONDS = 20.0
 """After which results are written though they are few."""
+_KNOWN = ["path", "verdict", "threshold", "lower", "model"]
+"""Columns that a later run looks at."""
 _NAME = re.compile(r"part-(\d{6,})\.parquet")
 
 
@@ -34,6 +36,7 @@ class Row(NamedTuple):
         score: None where it cannot be read as an image.
         verdict: good, uncertain, defect or error.
         threshold: The score that the verdict is by.
+        lower: Above it a score is uncertain; None: no such band.
         model: The model's identity.
         error: Why it cannot be read; else None.
     """
@@ -42,6 +45,7 @@ class Row(NamedTuple):
     score: float | None
     verdict: str
     threshold: float
+    lower: float | None
     model: str
     error: str | None
 
@@ -54,6 +58,7 @@ class Parts:
         folder: Where.
         model: Identity of the model that all rows are of.
         threshold: That all verdicts are by.
+        lower: Its second line, or None.
         done: Paths of the images that have a row on the disk.
         counts: Verdict → rows, those that wait for the disk too.
     """
@@ -61,6 +66,7 @@ class Parts:
     folder: Path
     model: str
     threshold: float
+    lower: float | None = None
     clock: Callable[[], float] = time.monotonic
     done: set[str] = field(default_factory=set)
     counts: Counter[str] = field(default_factory=Counter)
@@ -136,18 +142,19 @@ class Parts:
         """Learn what a file holds, and see that it belongs to this run."""
         arrow, parquet = arrow_and_parquet()
         try:
-            table = parquet.read_table(path, columns=["path", "verdict", "threshold", "model"], partitioning=None)
-            models, thresholds = set(table["model"].to_pylist()), set(table["threshold"].to_pylist())
+            table = parquet.read_table(path, columns=_KNOWN, partitioning=None)
+            models = set(table["model"].to_pylist())
+            lines = set(zip(table["threshold"].to_pylist(), table["lower"].to_pylist(), strict=True))
         except (OSError, ValueError, LookupError, arrow.ArrowException) as error:
             raise OutputError(
                 f"{path} is damaged, or no table of an inspection. Move it away, or name another folder."
             ) from error
         if models - {self.model}:
             raise OutputError(f"{path} holds the results of another model. Name another folder for this one's.")
-        if thresholds - {self.threshold}:
+        if others := lines - {(self.threshold, self.lower)}:
             raise OutputError(
-                f"{path} holds verdicts by the threshold {min(thresholds - {self.threshold}):.6g}, and this run has "
-                f"{self.threshold:.6g}. Name another folder, or give --threshold."
+                f"{path} holds verdicts by {_line(*others.pop())}, and this run has {_line(self.threshold, self.lower)}. "
+                "Name another folder, or inspect by the same."
             )
         self.done.update(table["path"].to_pylist())
         self.counts.update(table["verdict"].to_pylist())
@@ -171,5 +178,10 @@ def arrow_and_parquet() -> tuple[Any, Any]:
 
 def _schema(arrow: Any) -> Any:
     text = arrow.string()
-    kinds = {"path": text, "score": arrow.float64(), "verdict": text, "threshold": arrow.float64()}
+    number = arrow.float64()
+    kinds = {"path": text, "score": number, "verdict": text, "threshold": number, "lower": number}
     return arrow.schema(kinds | {"model": text, "error": text})
+
+
+def _line(threshold: float, lower: float | None) -> str:
+    return f"the threshold {threshold:.6g}" + ("" if lower is None else f" (uncertain above {lower:.6g})")

@@ -49,14 +49,19 @@ def find_places(sources: Sequence[str]) -> list[Place]:
 
     Raises:
         ClusterError: pyarrow is not installed.
-        DatasetError: One is missing or may not be read, or holds no image.
+        DatasetError: One is missing or may not be read, or holds no image; two images would have one name.
     """
     local = [_local(source) for source in sources if not is_address(source) or _is_file_address(source)]
     found = [_of_file(sample.path) for sample in find_samples(local)] if local else []
     for source in sources:
         if is_address(source) and not _is_file_address(source):
             found += list_store(source)
-    return list({place.path: place for place in found}.values())
+    named: dict[str, Place] = {}
+    for place in found:
+        other = named.setdefault(place.path, place)
+        if (other.key, _asked_of(other.source)) != (place.key, _asked_of(place.source)):
+            raise DatasetError(f"Two images would both be {shown(place.path)} in the results. Inspect them apart.")
+    return list(named.values())
 
 
 def list_store(source: str) -> list[Place]:
@@ -132,6 +137,11 @@ def _store(source: str) -> tuple[Any, str]:
         ) from error
     store, path = fs.FileSystem.from_uri(source)
     return store, str(path)
+
+
+def _asked_of(source: str) -> str:
+    """What tells stores of the same address apart: `endpoint_override=...`."""
+    return urlsplit(source).query
 
 
 def _told(error: Exception, source: str) -> str:

@@ -1,18 +1,20 @@
 """A pool of inspectors on a cluster, by Ray Data. One batch: some places in, their scores out."""
 
-import contextlib
 import logging
 import os
 import queue
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from core.errors import CfaError, ClusterError, ImageError
+from core.images import shown
+from core.line.cluster.connection import RemoteBugError, require_same_version, resources_of, told
 from core.line.cluster.parts import arrow_and_parquet
 from core.line.cluster.places import Place, read
 from core.progress import CancelToken
@@ -28,23 +30,31 @@ MOST_IN_BATCH = 256
 """Images that an inspector is given at once."""
 _BATCHES_EACH = 8
 """So many batches an inspector at least, where there are images enough: then all end at about the same time."""
+_RETRIES = 2
+"""So often a batch is done again where its process or machine was lost."""
+_MOST_LOST = 20
+"""Batches given up after that. One image that kills its process must not stop all others; a fault of all must."""
 _LOOK_SECONDS = 0.2
 
 
 class Scored(NamedTuple):
-    """What an inspector says of one image: one of the three is given.
+    """What an inspector says of one image: one of score, error and missed is given; or why it says nothing.
 
     Attributes:
         path: The image, as `Place.path`.
         score: Its anomaly score.
         error: It is no image, or a damaged one: for good.
         missed: It could not be fetched: another time it may.
+        stop: Why the inspector cannot work at all, for the user.
+        bug: A traceback: it failed as it never should.
     """
 
     path: str
-    score: float | None
-    error: str | None
-    missed: str | None
+    score: float | None = None
+    error: str | None = None
+    missed: str | None = None
+    stop: str | None = None
+    bug: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +72,11 @@ class Pool:
     gpus: float
 
 
-def size_pool(resources: dict[str, float], *, workers: int | None, threads: int, gpus: float | None) -> Pool:
+def size_pool(nodes: Sequence[Mapping[str, Any]], *, workers: int | None, threads: int, gpus: float | None) -> Pool:
     """The pool that fills a cluster, or the one asked for.
 
     Args:
-        resources: As Ray names them: CPU, GPU.
+        nodes: The machines, as Ray lists them. An inspector has room on one or on none, not on two halves.
         workers: None: as many as there is room for.
         threads: CPUs for each inspector.
         gpus: For each; None: a whole one where the cluster has some.
@@ -74,17 +84,21 @@ def size_pool(resources: dict[str, float], *, workers: int | None, threads: int,
     Raises:
         ClusterError: There is no room for a single one.
     """
-    cards = resources.get("GPU", 0.0)
-    share = (1.0 if cards else 0.0) if gpus is None else gpus
-    room = int(resources.get("CPU", 0.0) // threads)
-    if share:
-        room = min(room, int(cards / share))
+    machines = [(held.get("CPU", 0.0), held.get("GPU", 0.0)) for held in resources_of(nodes)]
+    share = (1.0 if any(cards for _, cards in machines) else 0.0) if gpus is None else gpus
+    room = sum(_room(cpus, cards, threads, share) for cpus, cards in machines)
     if room < 1 and workers is None:
+        have = ", ".join(f"{cpus:g} CPU and {cards:g} GPU" for cpus, cards in machines[:8]) or "no machine"
         raise ClusterError(
-            f"The cluster has no room for an inspector of {threads} CPU and {share:g} GPU: it has "
-            f"{resources.get('CPU', 0):g} CPU and {cards:g} GPU. Ask for less, or name --workers and let it grow."
+            f"No machine of the cluster has room for an inspector of {threads} CPU and {share:g} GPU: it has {have}. "
+            "Ask for less, or name --workers and let the cluster grow."
         )
     return Pool(room if workers is None else workers, threads, share)
+
+
+def _room(cpus: float, cards: float, threads: int, share: float) -> int:
+    by_cpus = int(cpus // threads)
+    return by_cpus if not share else min(by_cpus, int(cards / share + 1e-9))
 
 
 def batch_size(images: int, workers: int) -> int:
@@ -109,18 +123,24 @@ class Inspecting:
     def __call__(self, batch: Any) -> Any:
         """Inspect the images at some places: a pyarrow table of source, key, path to one of `Scored`."""
         arrow, _ = arrow_and_parquet()
-        inspector = self._inspector = self._inspector or self._loaded()
         places = [
             Place(row["source"], os.fsdecode(row["key"]), row["path"])
             for row in batch.select(["source", "key", "path"]).to_pylist()
         ]
-        return arrow.Table.from_pylist([found._asdict() for found in inspect_places(inspector, places)], _schema(arrow))
+        return arrow.Table.from_pylist([found._asdict() for found in self._scored(places)], _schema(arrow))
+
+    def _scored(self, places: Sequence[Place]) -> list[Scored]:
+        """An error is told as a result is: Ray would do the batch again, or take it for a machine that was lost."""
+        try:
+            self._inspector = self._inspector or self._loaded()
+            return list(inspect_places(self._inspector, places))
+        except CfaError as error:
+            return [Scored("", stop=str(error))]
+        except Exception:  # noqa: BLE001  for whoever waits, on the other machine
+            return [Scored("", bug=traceback.format_exc())]
 
     def _loaded(self) -> "Inspector":
-        if self._version != VERSION:
-            raise ClusterError(
-                f"A machine of the cluster has cfa-gui {VERSION}, this one {self._version}. Install the same on all."
-            )
+        require_same_version(self._version)
         import ray  # type: ignore[import-not-found, unused-ignore]  # an optional extra
         import torch
 
@@ -141,12 +161,12 @@ def inspect_places(inspector: "Inspector", places: Sequence[Place]) -> Iterator[
     with closing(ahead(_decoded, places)) as pictures:
         for place, picture in pictures:
             try:
-                yield Scored(place.path, inspector.inspect(picture.result()).score, None, None)
+                yield Scored(place.path, score=inspector.inspect(picture.result()).score)
             except ImageError as error:
-                yield Scored(place.path, None, str(error), None)
+                yield Scored(place.path, error=str(error))
             except OSError as error:
                 reason = " ".join(str(error.strerror or error).split())[:160]
-                yield Scored(place.path, None, None, f"{place.path} cannot be fetched ({reason}).")
+                yield Scored(place.path, missed=f"{shown(place.path)} cannot be fetched ({shown(reason)}).")
 
 
 def _decoded(place: Place) -> "NDArray[np.uint8]":
@@ -158,7 +178,8 @@ def _decoded(place: Place) -> "NDArray[np.uint8]":
 def scores(ray: Any, places: Sequence[Place], model: bytes, pool: Pool, cancel: CancelToken) -> Iterator[list[Scored]]:
     """Inspect images by a pool, a batch at a time, in whatever order they are done.
 
-    Ray Data makes up for inspectors and machines that are lost: their batches are done again by others.
+    Ray Data makes up for inspectors and machines that are lost: their batches are done again by others. A batch that is
+    lost again and again is left out: one of its images may be what kills the process.
 
     Args:
         ray: The package, connected.
@@ -169,20 +190,29 @@ def scores(ray: Any, places: Sequence[Place], model: bytes, pool: Pool, cancel: 
 
     Raises:
         CancelledByUser: The token was set.
-        CfaError: An inspector cannot do its work, or the cluster is lost.
+        ClusterError: An inspector cannot do its work, or the cluster is lost.
+        RemoteBugError: A bug; the traceback on the other machine is its text.
     """
-    found: queue.Queue[list[Scored] | BaseException | None] = queue.Queue(maxsize=64)
-    thread = threading.Thread(target=_work, args=(ray, places, model, pool, found), daemon=True)
-    thread.start()
+    found: queue.Queue[list[Scored] | BaseException | None] = queue.Queue()  # of a few numbers each
+    threading.Thread(target=_work, args=(ray, places, model, pool, found), daemon=True).start()
+    while (item := _next(found, cancel)) is not None:
+        if isinstance(item, BaseException):
+            raise told(item) from item
+        for scored in item:
+            if scored.stop is not None:
+                raise ClusterError(scored.stop)
+            if scored.bug is not None:
+                raise RemoteBugError(scored.bug)
+        yield item
+
+
+def _next(found: "queue.Queue[list[Scored] | BaseException | None]", cancel: CancelToken) -> Any:
     while True:
         cancel.check()
-        with contextlib.suppress(queue.Empty):
-            item = found.get(timeout=_LOOK_SECONDS)
-            if item is None:
-                return
-            if isinstance(item, BaseException):
-                raise _told(item) from item
-            yield item
+        try:
+            return found.get(timeout=_LOOK_SECONDS)
+        except queue.Empty:
+            continue
 
 
 def _work(ray: Any, places: Sequence[Place], model: bytes, pool: Pool, found: "queue.Queue[Any]") -> None:
@@ -201,7 +231,7 @@ def _dataset(ray: Any, places: Sequence[Place], model: bytes, pool: Pool) -> Any
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # it sets its own when it is imported
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
-    context.raise_original_map_exception = True
+    context.max_errored_blocks = _MOST_LOST
     arrow, _ = arrow_and_parquet()
     size = batch_size(len(places), pool.workers)
     tables = [_table(arrow, places[start : start + size]) for start in range(0, len(places), size)]
@@ -213,6 +243,7 @@ def _dataset(ray: Any, places: Sequence[Place], model: bytes, pool: Pool) -> Any
         compute=ray.data.ActorPoolStrategy(size=pool.workers),
         num_cpus=pool.threads,
         num_gpus=pool.gpus or None,
+        max_task_retries=_RETRIES,
     )
 
 
@@ -227,18 +258,5 @@ def _table(arrow: Any, places: Sequence[Place]) -> Any:
 
 def _schema(arrow: Any) -> Any:
     text = arrow.string()
-    return arrow.schema({"path": text, "score": arrow.float64(), "error": text, "missed": text})
-
-
-def _told(error: BaseException) -> Exception:
-    """What the user can mend as it was raised on the other machine; else the cluster's own complaint in one line."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, CfaError):
-            return type(seen)(str(seen))
-        seen = getattr(seen, "cause", None) or seen.__cause__
-    if not type(error).__module__.startswith("ray."):
-        return error if isinstance(error, Exception) else RuntimeError(repr(error))  # a bug, with its traceback
-    lines = [text.strip() for text in str(error).splitlines() if text.strip()]
-    reason = (lines[-1] if lines else type(error).__name__)[:200]
-    return ClusterError(f"The cluster gave up: {reason}. The same command again goes on with what is left.")
+    kinds = dict.fromkeys(Scored._fields, text) | {"score": arrow.float64()}
+    return arrow.schema(kinds)

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.errors import ClusterError
+from core.errors import CfaError, ClusterError
+from core.line.cluster.connection import require_same_version, resources_of, told
 from core.progress import CancelToken
+from core.version import VERSION
 
 _LOOK_SECONDS = 0.5
 _RETRIES = 2
@@ -38,7 +40,7 @@ def share_of(nodes: Sequence[Mapping[str, Any]], *, jobs: int, gpus: float | Non
     Raises:
         ClusterError: No machine is there.
     """
-    resources = [node["Resources"] for node in nodes if node.get("Alive")]
+    resources = resources_of(nodes)
     cpus = [int(held["CPU"]) for held in resources if held.get("CPU", 0) >= 1]
     if not cpus:
         raise ClusterError("No machine of the cluster has a CPU to give. See `ray status`.")
@@ -80,10 +82,13 @@ def run_tasks(
     Yields:
         A name and what the function returned, as soon as it did; where its machine or process was lost again and again,
         a text that says so.
+
+    Raises:
+        ClusterError: A machine has another program, or the cluster is lost.
     """
     bell = ray.remote(num_cpus=0)(_Bell).remote()
     task = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus or None, max_retries=_RETRIES)(call)
-    names = {task.remote(function, arguments, bell): name for name, arguments in calls.items()}
+    names = {task.remote(function, arguments, bell, VERSION): name for name, arguments in calls.items()}
     waiting, rung = list(names), False
     while waiting:
         if cancel.cancelled and not rung:
@@ -99,10 +104,16 @@ def _result(ray: Any, reference: Any) -> Any:
         return ray.get(reference)
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.OutOfMemoryError) as error:
         return f"Its machine or process was lost: {' '.join(str(error).split())[:200]}"
+    except ray.exceptions.RayTaskError as error:
+        cause = error.cause
+        raise ClusterError(str(cause)) if isinstance(cause, CfaError) else told(error) from error
+    except ray.exceptions.RayError as error:
+        raise told(error) from error
 
 
-def call(function: Callable[..., Any], arguments: tuple[Any, ...], bell: Any) -> Any:
+def call(function: Callable[..., Any], arguments: tuple[Any, ...], bell: Any, version: str) -> Any:
     """On the other machine: call it, and set its token when the bell is rung or cannot be asked any more."""
+    require_same_version(version)
     cancel, ended = CancelToken(), threading.Event()
     listener = threading.Thread(target=_listen, args=(bell, cancel, ended), daemon=True)
     listener.start()
