@@ -74,8 +74,8 @@ def connected(address: str, *, cpus: int = 1) -> Iterator[Any]:
             ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **own)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise ClusterError(
-            f"The cluster {shown(address)} cannot be reached ({_reason(error)}). Check that it runs (`ray status`), and "
-            "the address."
+            f"The cluster {shown(address)} cannot be reached ({_reason(error)}). Check that it runs (`ray status`), "
+            "and the address."
         ) from error
     try:
         logging.getLogger("ray").setLevel(logging.CRITICAL)

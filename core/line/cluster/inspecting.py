@@ -110,10 +110,11 @@ def _kept(
     missed: list[str] = []
     waiting = dict.fromkeys(place.path for place in places)
     for batch in batches:
-        for found in batch:
-            waiting.pop(found.path, None)
-        missed += [found.missed for found in batch if found.missed is not None]
-        parts.add([_row(found, line, parts.model) for found in batch if found.missed is None])
+        new = [found for found in batch if found.path in waiting]
+        for found in new:
+            del waiting[found.path]
+        missed += [found.missed for found in new if found.missed is not None]
+        parts.add([_row(found, line, parts.model) for found in new if found.missed is None])
         report(Progress(Phase.INSPECTING, len(places) - len(waiting), len(places)))
     lost = "was not inspected: again and again the process that had it, or an image beside it, was lost."
     return (*missed, *(f"{shown(path)} {lost}" for path in waiting))

@@ -153,8 +153,8 @@ class Parts:
             raise OutputError(f"{path} holds the results of another model. Name another folder for this one's.")
         if others := lines - {(self.threshold, self.lower)}:
             raise OutputError(
-                f"{path} holds verdicts by {_line(*others.pop())}, and this run has {_line(self.threshold, self.lower)}. "
-                "Name another folder, or inspect by the same."
+                f"{path} holds verdicts by {_line(*others.pop())}, and this run has "
+                f"{_line(self.threshold, self.lower)}. Name another folder, or inspect by the same."
             )
         self.done.update(table["path"].to_pylist())
         self.counts.update(table["verdict"].to_pylist())

@@ -243,8 +243,13 @@ def _dataset(ray: Any, places: Sequence[Place], model: bytes, pool: Pool) -> Any
         compute=ray.data.ActorPoolStrategy(size=pool.workers),
         num_cpus=pool.threads,
         num_gpus=pool.gpus or None,
-        max_task_retries=_RETRIES,
+        ray_remote_args_fn=_bounded,
     )
+
+
+def _bounded() -> dict[str, Any]:
+    """Arguments of `ray.remote` for each inspector: by itself Ray Data does a batch again for ever."""
+    return {"max_task_retries": _RETRIES}
 
 
 def _table(arrow: Any, places: Sequence[Place]) -> Any:

@@ -25,7 +25,7 @@ needs_ray = pytest.mark.skipif(
 
 
 def row(path: str, score: float | None = 0.25, threshold: float = 0.5, model: str = "m") -> Row:
-    return Row(path, score, "good" if score is not None else "error", threshold, model, None)
+    return Row(path, score, "good" if score is not None else "error", threshold, None, model, None)
 
 
 # --- what is found ----------------------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ def test_that_what_was_added_is_done_at_the_next_run_and_stays_as_it_is(tmp_path
         parts.add([row("c")])
     assert (folder / "part-000001.parquet").read_bytes() == first
     table = parquet.read_table(folder)
-    assert table.column_names == ["path", "score", "verdict", "threshold", "model", "error"]
+    assert table.column_names == ["path", "score", "verdict", "threshold", "lower", "model", "error"]
     assert table["path"].to_pylist() == ["a", "b", "c"]
     assert table["score"].to_pylist() == [0.25, None, 0.25]
     assert parts.counts == {"good": 2, "error": 1}
