@@ -21,6 +21,7 @@ from typing import Any
 
 from core.atomic_file import make_folder, require_writable, write_bytes
 from core.cli import output as out
+from core.cli.output import ENDS_WITH_INPUT
 from core.dataset import open_dataset
 from core.errors import ConfigError, DatasetError, OutputError
 from core.folder_search import subfolders
@@ -160,7 +161,7 @@ def train_one(name: str, dataset: Path, plan: Plan, cancel: CancelToken) -> _Row
         return row | {"state": "failed", "message": str(error)}
     status, content, said = _run(command, plan.jobs, cancel)
     row["seconds"] = round(time.monotonic() - began, 1)
-    if status == 0:
+    if status == 0 and "summary" in content:  # where a host ignores SIGCHLD, every process seems to end with 0
         return row | {"state": "trained"} | _figures(content)
     if cancel.cancelled:
         return row | {"state": "cancelled"}
@@ -180,11 +181,13 @@ def _command(dataset: Path, model: Path, plan: Plan) -> list[str]:
 def _run(command: Sequence[str], jobs: int, cancel: CancelToken) -> tuple[int, dict[str, Any], str]:
     """Its exit status, the JSON object on its standard output, and the last that it said."""
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    environment = {"OMP_NUM_THREADS": threads} | os.environ
+    environment = {"OMP_NUM_THREADS": threads} | os.environ | {ENDS_WITH_INPUT: "1"}
     root = str(Path(__file__).parents[2])
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    given, held = os.pipe()  # the system closes it with this process, however that ends
     process = subprocess.Popen(  # noqa: S603  this very program
         command,
+        stdin=given,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -192,6 +195,7 @@ def _run(command: Sequence[str], jobs: int, cancel: CancelToken) -> tuple[int, d
         env=environment,
         **_APART,
     )
+    os.close(given)
     ended = threading.Event()
     watcher = threading.Thread(target=_pass_on, args=(process, cancel, ended))
     watcher.start()
@@ -200,6 +204,7 @@ def _run(command: Sequence[str], jobs: int, cancel: CancelToken) -> tuple[int, d
     finally:
         ended.set()
         watcher.join()
+        os.close(held)
     content: dict[str, Any] = {}
     with contextlib.suppress(ValueError):
         content = json.loads(output)

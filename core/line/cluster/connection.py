@@ -19,7 +19,6 @@ STORE_BYTES = 200_000_000
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_kill_child_processes_on_worker_exit_with_raylet_subreaper": "1",  # a training ends with its task's process
 }
 """Read by Ray when it is imported; what the user has set stays."""
 
