@@ -48,6 +48,8 @@ def require_ray() -> Any:
 def connected(address: str, *, cpus: int = 1) -> Iterator[Any]:
     """Ray, connected to a cluster, or to one started on this machine that ends with it.
 
+    Standard output is kept for results: what is printed meanwhile goes to standard error.
+
     Args:
         address: `local`, `auto` (this machine belongs to a cluster) or HOST:PORT.
         cpus: How many `local` has at least; it has the machine's where they are more.
@@ -78,7 +80,8 @@ def connected(address: str, *, cpus: int = 1) -> Iterator[Any]:
         ) from error
     try:
         logging.getLogger("ray").setLevel(logging.CRITICAL)
-        yield ray
+        with contextlib.redirect_stdout(sys.stderr):  # Ray prints there which processes were lost
+            yield ray
     finally:
         ray.shutdown()
 

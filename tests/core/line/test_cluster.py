@@ -283,9 +283,9 @@ def test_that_a_machine_with_another_version_says_so_and_a_bug_keeps_its_traceba
     (row,) = Inspecting(None, "0.0.1", Pool(1, 1, 0.0))(place).to_pylist()
     assert "Install the same on all" in row["stop"]
     broken = Inspecting(None, "0.0.1", Pool(1, 1, 0.0))
-    monkeypatch.setattr(broken, "_loaded", lambda: [][0])
+    monkeypatch.setattr(broken, "_loaded", lambda: dict[str, Any]()["no"])
     (row,) = broken(place).to_pylist()
-    assert "IndexError" in row["bug"]
+    assert "KeyError" in row["bug"]
 
 
 def test_that_a_complaint_of_ray_becomes_one_sentence() -> None:
