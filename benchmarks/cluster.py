@@ -1,6 +1,6 @@
 """What a cluster costs and brings: one inspector without Ray, then pools of one and of two on this machine.
 
-    python benchmarks/cluster.py [--images 600] [--repeats 2] [--seed 0] [--part pools|signals] [--out JSON]
+    python benchmarks/cluster.py [--images 600] [--repeats 2] [--seed 0] [--part pools|signals] [--work DIR] [--out JSON]
 
 The images are sample parts (drawn, seeded), the model is trained on the good ones by the preset `fast`; every inspector
 has one thread. The rate of a pool is over the time between its first and its last batch, without the start of Ray and
@@ -33,20 +33,22 @@ PART_SECONDS = 2.0
 
 
 def prepare(work: Path, images: int, seed: int) -> tuple[Path, Path]:
-    """A trained model, and a folder with so many images: the same parts under several names."""
+    """A trained model, and a folder with so many images: the same parts under several names. Left where it is there."""
     from core.config import preset
     from core.dataset import find_samples, good_samples
     from core.model_file import save_model
     from core.sample_parts import make_sample_parts
     from core.training import train
 
-    parts = make_sample_parts(work / "parts", good=40, seed=seed)
     model, folder = work / "part.cfa", work / "images"
-    save_model(train(good_samples(parts), preset("fast"), device="cpu"), model)
+    if model.exists():
+        return model, folder
+    parts = make_sample_parts(work / "parts", good=40, seed=seed)
     folder.mkdir()
     sources = [sample.path for sample in find_samples([parts])]
     for number, source in zip(range(images), itertools.cycle(sources), strict=False):
         shutil.copy(source, folder / f"{number:06d}{source.suffix}")
+    save_model(train(good_samples(parts), preset("fast"), device="cpu"), model)
     return model, folder
 
 
@@ -170,9 +172,9 @@ def pools(work: Path, rate: float, expected: dict[str, float], arguments: argpar
 
     model, folder = work / "part.cfa", work / "images"
     runs_of: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
-    for turn in range(arguments.repeats):
+    for _ in range(arguments.repeats):
         for workers, runs in runs_of.items():
-            out = work / f"out-{turn}-{workers}"
+            out = Path(tempfile.mkdtemp(dir=work))
             runs.append(pooled(model, folder, out, workers) | compared(out, expected))
     rates = {workers: statistics.median(run["images a second"] for run in runs) for workers, runs in runs_of.items()}
     return {
@@ -192,8 +194,10 @@ def main() -> None:
     out = Path(arguments.out) if arguments.out else None
     figures = json.loads(out.read_text()) if out is not None and out.exists() else {}
     with tempfile.TemporaryDirectory() as made:
-        work = Path(made)
+        work = Path(arguments.work or made)
         model, folder = prepare(work, arguments.images, arguments.seed)
+        if arguments.part == "prepare":
+            return
         expected, rate = bare(model, folder)
         if arguments.part != "signals":
             figures |= {
@@ -203,7 +207,7 @@ def main() -> None:
             }
         if arguments.part != "pools":
             for name, number in (("SIGKILL", signal.SIGKILL), ("Ctrl-C", signal.SIGINT)):
-                seen = interrupted(model, folder, work / name, expected, number)
+                seen = interrupted(model, folder, Path(tempfile.mkdtemp(dir=work)), expected, number)
                 figures[name] = {"images": len(expected), **seen}
     text = json.dumps(figures, indent=1)
     print(text)
@@ -216,7 +220,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=600)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--part", choices=("pools", "signals", "all"), default="all")
+    parser.add_argument("--part", choices=("prepare", "pools", "signals", "all"), default="all")
+    parser.add_argument("--work", help="keep model and images there, for the next call")
     parser.add_argument("--out", help="write the figures there, as JSON, beside those of the other part")
     return parser.parse_args()
 

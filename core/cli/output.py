@@ -22,6 +22,7 @@ from core.progress import CancelToken, Phase, Progress
 
 FAILED = 1
 WRONG_USE = 2
+CANCELLED = "Cancelled. Nothing was left half-written."
 ENDS_WITH_INPUT = "CFA_ENDS_WITH_INPUT"
 """Set for a process by the `cfa` that starts it and holds the other end of its standard input; see `heed_parent`."""
 _interrupted = CancelToken()
@@ -125,7 +126,7 @@ def outcome(*, as_json: bool) -> Iterator[CancelToken]:
     except CfaError as error:
         _end(str(error), WRONG_USE if isinstance(error, ConfigError) else FAILED, as_json=as_json)
     except (KeyboardInterrupt, CancelledByUser):
-        _end("Cancelled. Nothing was left half-written.", FAILED, as_json=as_json)
+        _end(CANCELLED, FAILED, as_json=as_json)
 
 
 def _end(sentence: str, status: int, *, as_json: bool) -> NoReturn:

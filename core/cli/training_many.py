@@ -23,7 +23,7 @@ from core.atomic_file import make_folder, require_writable, write_bytes
 from core.cli import output as out
 from core.cli.output import ENDS_WITH_INPUT
 from core.dataset import open_dataset
-from core.errors import ConfigError, DatasetError, OutputError
+from core.errors import ConfigError, DatasetError
 from core.folder_search import subfolders
 from core.progress import CancelToken
 from core.result_files import csv_table
@@ -81,14 +81,22 @@ def train_many(paths: Sequence[Path], plan: Plan, *, as_json: bool, cancel: Canc
     require_writable(summary)
     rows = _here(datasets, plan, cancel) if plan.cluster is None else _on_cluster(plan.cluster, datasets, plan, cancel)
     write_bytes(summary, csv_table(COLUMNS, rows))
+    failed = _failed(rows, summary, cancel)
     if as_json:
-        out.json_object({"models": rows, "summary": str(summary)})
+        content = {"models": rows, "summary": str(summary)}
+        out.json_object(content if failed is None else content | {"error": failed})
     else:
         _print(rows)
-    cancel.check()
+    if failed is not None:
+        out.fail(failed)
+
+
+def _failed(rows: Sequence[_Row], summary: Path, cancel: CancelToken) -> str | None:
+    """What went wrong, in a sentence; None where all are trained."""
+    if cancel.cancelled:
+        return out.CANCELLED
     failed = [row["name"] for row in rows if row["state"] == "failed"]
-    if failed:
-        raise OutputError(f"{len(failed)} of {len(rows)} failed: {', '.join(failed)}. {summary} says why.")
+    return f"{len(failed)} of {len(rows)} failed: {', '.join(failed)}. {summary} says why." if failed else None
 
 
 def _here(datasets: Mapping[str, Path], plan: Plan, cancel: CancelToken) -> list[_Row]:
