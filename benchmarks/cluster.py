@@ -1,6 +1,6 @@
 """What a cluster costs and brings: one inspector without Ray, then pools of one and of two on this machine.
 
-    python benchmarks/cluster.py [--images 600] [--repeats 2] [--seed 0] [--part pools|signals] [--work DIR] [--out JSON]
+    python benchmarks/cluster.py [--images 600] [--repeats 2] [--seed 0] [--part ...] [--work DIR] [--out JSON]
 
 The images are sample parts (drawn, seeded), the model is trained on the good ones by the preset `fast`; every inspector
 has one thread. The rate of a pool is over the time between its first and its last batch, without the start of Ray and

@@ -6,6 +6,7 @@ import queue
 import tempfile
 import threading
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -235,16 +236,18 @@ def _dataset(ray: Any, places: Sequence[Place], model: bytes, pool: Pool) -> Any
     arrow, _ = arrow_and_parquet()
     size = batch_size(len(places), pool.workers)
     tables = [_table(arrow, places[start : start + size]) for start in range(0, len(places), size)]
-    return ray.data.from_arrow(tables).map_batches(
-        Inspecting,
-        fn_constructor_args=(ray.put(model), VERSION, pool),
-        batch_size=size,
-        batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(size=pool.workers),
-        num_cpus=pool.threads,
-        num_gpus=pool.gpus or None,
-        ray_remote_args_fn=_bounded,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray 2.64 will have another way to bound retries; until then there is this one
+        return ray.data.from_arrow(tables).map_batches(
+            Inspecting,
+            fn_constructor_args=(ray.put(model), VERSION, pool),
+            batch_size=size,
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(size=pool.workers),
+            num_cpus=pool.threads,
+            num_gpus=pool.gpus or None,
+            ray_remote_args_fn=_bounded,
+        )
 
 
 def _bounded() -> dict[str, Any]:
