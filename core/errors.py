@@ -56,6 +56,10 @@ class ServiceError(CfaError):
     """The service cannot be started."""
 
 
+class ClusterError(CfaError):
+    """Other machines cannot be reached, or cannot do what they are asked."""
+
+
 class ThresholdError(CfaError):
     """The threshold asked for cannot be had from the images at hand."""
 

@@ -1,6 +1,7 @@
 """OpenVINO on the CPU: a model compiled once, called from any thread. float32, where some CPUs would take bfloat16."""
 
 import importlib
+import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -93,7 +94,10 @@ class CompiledModel:
 def _compile(model: Any) -> Any:
     with _MAKING:  # two threads must not make one each
         core = _core()
-    return core.compile_model(model, "CPU", _SETTINGS | {"INFERENCE_NUM_THREADS": torch.get_num_threads()})
+    threads = torch.get_num_threads()
+    # By itself it keeps its threads on the first processors. Programs that have some of them each would all be there.
+    alone = threads >= (os.cpu_count() or 1)
+    return core.compile_model(model, "CPU", _SETTINGS | {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": alone})
 
 
 @cache

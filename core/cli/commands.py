@@ -3,6 +3,7 @@
 How each is typed; what it does stands in `work` and `inspecting`, which import torch and are imported last.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from core.cli import output as out
-from core.cli.options import Device, Json, ModelPath, require_finite
+from core.cli.options import ClusterAddress, Device, Json, ModelPath, cards, require_finite
 from core.config import Bank, preset
 from core.errors import ConfigError
 
@@ -99,7 +100,12 @@ def train(
 @app.command(short_help="Give images a score and a verdict.")
 def inspect(
     model: ModelPath,
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Images and folders of images.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH", help="Images and folders of images; with --cluster also addresses (s3://BUCKET/FOLDER)."
+        ),
+    ],
     *,
     csv: Annotated[
         Path | None,
@@ -115,19 +121,70 @@ def inspect(
         float | None, typer.Option(metavar="X", help="Use this threshold instead of the model's.")
     ] = None,
     device: Device = "auto",
+    cluster: ClusterAddress = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="With --cluster: where the results go, as Parquet; what is there stays."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="With --cluster: so many inspectors instead of all that have room.", min=1),
+    ] = None,
+    threads: Annotated[int, typer.Option(metavar="N", help="With --cluster: CPUs of each inspector.", min=1)] = 1,
+    gpus: Annotated[
+        float | None,
+        typer.Option(
+            metavar="F", help="With --cluster: share of a GPU of each inspector, instead of a whole one.", min=0
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Give images a score and a verdict.
 
     Prints what is flagged, the worst first; --csv and --json tell of every image. Of a data set in MVTec AD layout the
     test images are inspected.
+
+    With --cluster many inspectors share the work, on this machine or on others, and each image gets a row in --out.
+    The same command again inspects only what has none.
     """
     with out.outcome(as_json=as_json) as cancel:
         require_finite("--threshold", threshold)
-        from core.cli import inspecting
+        if cluster is None:
+            _refuse_options("--cluster ADDRESS", {"--out": output, "--workers": workers, "--gpus": gpus})
+            if addresses := [path for path in paths if "://" in path]:
+                raise ConfigError(
+                    f"{addresses[0]} needs --cluster: `--cluster local --out DIR` reads it on this machine."
+                )
+            from core.cli import inspecting
 
-        targets = inspecting.Targets(csv=csv, maps=maps, overlays=overlays)
-        inspecting.inspect(model, paths, targets, threshold=threshold, device=device, as_json=as_json, cancel=cancel)
+            targets = inspecting.Targets(csv=csv, maps=maps, overlays=overlays)
+            inspecting.inspect(
+                model,
+                [Path(path) for path in paths],
+                targets,
+                threshold=threshold,
+                device=device,
+                as_json=as_json,
+                cancel=cancel,
+            )
+            return
+        _refuse_options("no --cluster", {"--csv": csv, "--maps": maps, "--overlays": overlays})
+        if output is None:
+            raise ConfigError("--cluster needs --out DIR, where the results go.")
+        from core.cli import cluster_inspecting
+        from core.line.cluster.inspecting import Cluster
+
+        where = Cluster(cluster, workers, threads, cards(device, gpus))
+        cluster_inspecting.inspect(model, paths, output, where, threshold=threshold, as_json=as_json, cancel=cancel)
+
+
+def _refuse_options(wanted: str, given: Mapping[str, object]) -> None:
+    """See that no option is given that would do nothing."""
+    for name, value in given.items():
+        if value is not None:
+            raise ConfigError(f"{name} goes with {wanted}.")
 
 
 @app.command(short_help="Measure a model on labelled images.")

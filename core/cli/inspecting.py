@@ -135,7 +135,7 @@ def _row(result: Inspection | Failure, line: Threshold) -> Row:
 
 
 def _report(rows: Sequence[Row], line: Threshold, *, as_json: bool) -> None:
-    of = {verdict: [row for row in rows if row["verdict"] == verdict] for verdict in _VERDICTS}
+    of = {verdict: [row for row in rows if row["verdict"] == verdict] for verdict in VERDICTS}
     counts = {verdict: len(found) for verdict, found in of.items()}
     failed = f"None of the {out.count(len(rows), 'image')} can be read." if counts["error"] == len(rows) else None
     if as_json:
@@ -147,7 +147,7 @@ def _report(rows: Sequence[Row], line: Threshold, *, as_json: bool) -> None:
         out.fail(failed)
 
 
-_VERDICTS = {"defect": "flagged", "uncertain": "uncertain", "good": "good", "error": "not readable"}
+VERDICTS = {"defect": "flagged", "uncertain": "uncertain", "good": "good", "error": "not readable"}
 """Verdict → how the last line counts it."""
 
 
@@ -161,7 +161,7 @@ def _print(of: dict[str, list[Row]], counts: dict[str, int], line: Threshold) ->
         out.line(f"error      {'-':>8}  and {counts['error'] - MOST_LISTED:,} more, see --csv or --json")
     said = [
         f"{counts[verdict]:,} {word}"
-        for verdict, word in _VERDICTS.items()
+        for verdict, word in VERDICTS.items()
         if counts[verdict] or verdict in ("defect", "good")
     ]
     out.line(f"{out.count(sum(counts.values()), 'image')}: {', '.join(said)} (threshold {line.value:.4f}).")

@@ -40,6 +40,7 @@ app.add_typer(review_commands.app)
 def main() -> None:
     """Entry point of the `cfa` command."""
     out.heed_interrupts()
+    out.heed_parent()
     out.prepare_streams()
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # of libraries, to their developers

@@ -7,7 +7,8 @@ import typer
 
 from core.cli import output as out
 from core.cli.commands import Preset
-from core.cli.options import Device, Json
+from core.cli.options import ClusterAddress, Device, Json, cards
+from core.errors import ConfigError
 
 app = typer.Typer()
 
@@ -38,11 +39,17 @@ def train_many(
         bool, typer.Option("--resume", help="Leave models that are there, go on with trainings that were cut off.")
     ] = False,
     device: Device = "auto",
+    cluster: ClusterAddress = None,
+    gpus: Annotated[
+        float | None,
+        typer.Option(metavar="F", help="With --cluster: share of a GPU of each training, instead of 1/jobs.", min=0),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a model for each of many data sets, DIR/NAME.cfa, and write a table of all: DIR/summary.csv.
 
-    Each is trained as by `cfa train` in a process of its own; one that fails does not stop the others.
+    Each is trained as by `cfa train` in a process of its own; one that fails does not stop the others. With --cluster
+    each machine trains --jobs at a time; all must see the data sets and DIR under the same paths (a shared drive).
     """
     with out.outcome(as_json=as_json) as cancel:
         from core.cli import training_many
@@ -50,5 +57,8 @@ def train_many(
         options = ["--preset", preset_name.value, "--device", device]
         for name, value in (("--image-size", image_size), ("--epochs", epochs), ("--seed", seed)):
             options += [] if value is None else [name, str(value)]
-        plan = training_many.Plan(output, tuple(options), jobs=jobs, test=test, resume=resume)
+        if cluster is None and gpus is not None:
+            raise ConfigError("--gpus goes with --cluster ADDRESS.")
+        share = None if cluster is None or (device == "cuda" and gpus is None) else cards(device, gpus)
+        plan = training_many.Plan(output, tuple(options), jobs, test, resume, cluster, share)
         training_many.train_many(datasets, plan, as_json=as_json, cancel=cancel)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -21,6 +22,9 @@ from core.progress import CancelToken, Phase, Progress
 
 FAILED = 1
 WRONG_USE = 2
+CANCELLED = "Cancelled. Nothing was left half-written."
+ENDS_WITH_INPUT = "CFA_ENDS_WITH_INPUT"
+"""Set for a process by the `cfa` that starts it and holds the other end of its standard input; see `heed_parent`."""
 _interrupted = CancelToken()
 _stderr = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
@@ -93,6 +97,19 @@ def heed_termination() -> None:
             signal.signal(number, lambda *_: _interrupted.cancel())
 
 
+def heed_parent() -> None:
+    """Where another `cfa` started this one, its end is as good as Ctrl-C: nobody waits for the results any more."""
+    if os.environ.pop(ENDS_WITH_INPUT, None):
+        threading.Thread(target=_await_end_of_input, daemon=True).start()
+
+
+def _await_end_of_input() -> None:
+    with contextlib.suppress(OSError):
+        while os.read(0, 1024):  # past Python's buffer, whose lock must be free when the program ends
+            pass
+    _interrupted.cancel()
+
+
 def _interrupt(*_: object) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _interrupted.cancel()
@@ -109,7 +126,7 @@ def outcome(*, as_json: bool) -> Iterator[CancelToken]:
     except CfaError as error:
         _end(str(error), WRONG_USE if isinstance(error, ConfigError) else FAILED, as_json=as_json)
     except (KeyboardInterrupt, CancelledByUser):
-        _end("Cancelled. Nothing was left half-written.", FAILED, as_json=as_json)
+        _end(CANCELLED, FAILED, as_json=as_json)
 
 
 def _end(sentence: str, status: int, *, as_json: bool) -> NoReturn:

@@ -5,6 +5,7 @@ ends with it.
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,9 @@ from typing import Any
 
 from core.atomic_file import make_folder, require_writable, write_bytes
 from core.cli import output as out
+from core.cli.output import ENDS_WITH_INPUT
 from core.dataset import open_dataset
-from core.errors import ConfigError, DatasetError, OutputError
+from core.errors import ConfigError, DatasetError
 from core.folder_search import subfolders
 from core.progress import CancelToken
 from core.result_files import csv_table
@@ -57,6 +59,8 @@ class Plan:
         jobs: So many at a time.
         test: Measure each on its own test images.
         resume: Leave models that are there, go on with trainings that were cut off.
+        cluster: The address of a Ray cluster that trains, or `local`; None: this machine without Ray.
+        gpus: There, the share of a graphics card of each training; None: 1/jobs where there are some.
     """
 
     folder: Path
@@ -64,6 +68,8 @@ class Plan:
     jobs: int
     test: bool
     resume: bool
+    cluster: str | None = None
+    gpus: float | None = None
 
 
 def train_many(paths: Sequence[Path], plan: Plan, *, as_json: bool, cancel: CancelToken) -> None:
@@ -73,20 +79,50 @@ def train_many(paths: Sequence[Path], plan: Plan, *, as_json: bool, cancel: Canc
     make_folder(plan.folder)
     summary = plan.folder / "summary.csv"
     require_writable(summary)
-    with ThreadPoolExecutor(plan.jobs) as executor:
-        work = [executor.submit(_train, name, dataset, plan, cancel) for name, dataset in datasets.items()]
-        for done in as_completed(work):
-            _tell(done.result())
-    rows = [done.result() for done in work]
+    rows = _here(datasets, plan, cancel) if plan.cluster is None else _on_cluster(plan.cluster, datasets, plan, cancel)
     write_bytes(summary, csv_table(COLUMNS, rows))
+    failed = _failed(rows, summary, cancel)
     if as_json:
-        out.json_object({"models": rows, "summary": str(summary)})
+        content = {"models": rows, "summary": str(summary)}
+        out.json_object(content if failed is None else content | {"error": failed})
     else:
         _print(rows)
-    cancel.check()
+    if failed is not None:
+        out.fail(failed)
+
+
+def _failed(rows: Sequence[_Row], summary: Path, cancel: CancelToken) -> str | None:
+    """What went wrong, in a sentence; None where all are trained."""
+    if cancel.cancelled:
+        return out.CANCELLED
     failed = [row["name"] for row in rows if row["state"] == "failed"]
-    if failed:
-        raise OutputError(f"{len(failed)} of {len(rows)} failed: {', '.join(failed)}. {summary} says why.")
+    return f"{len(failed)} of {len(rows)} failed: {', '.join(failed)}. {summary} says why." if failed else None
+
+
+def _here(datasets: Mapping[str, Path], plan: Plan, cancel: CancelToken) -> list[_Row]:
+    """Train all on this machine; a row for each, in their order."""
+    with ThreadPoolExecutor(plan.jobs) as executor:
+        work = [executor.submit(train_one, name, dataset, plan, cancel) for name, dataset in datasets.items()]
+        for done in as_completed(work):
+            _tell(done.result())
+    return [done.result() for done in work]
+
+
+def _on_cluster(address: str, datasets: Mapping[str, Path], plan: Plan, cancel: CancelToken) -> list[_Row]:
+    """Train each in a task of its own on whatever machine has room; a row for each, in their order."""
+    from core.line.cluster.connection import connected
+    from core.line.cluster.tasks import run_tasks, share_of
+
+    plan = dataclasses.replace(plan, folder=plan.folder.absolute())
+    rows: dict[str, _Row] = {}
+    with connected(address) as ray:
+        share = share_of(ray.nodes(), jobs=plan.jobs, gpus=plan.gpus)
+        calls = {name: (name, dataset.absolute(), plan) for name, dataset in datasets.items()}
+        for name, result in run_tasks(ray, train_one, calls, share, cancel):
+            lost = {"state": "cancelled" if cancel.cancelled else "failed", "message": result}
+            rows[name] = _blank(name, plan) | lost if isinstance(result, str) else result
+            _tell(rows[name])
+    return [rows[name] for name in datasets]
 
 
 def _expanded(paths: Iterable[Path]) -> list[Path]:
@@ -115,10 +151,13 @@ def _named(datasets: Sequence[Path]) -> dict[str, Path]:
     return named
 
 
-def _train(name: str, dataset: Path, plan: Plan, cancel: CancelToken) -> _Row:
+def _blank(name: str, plan: Plan) -> _Row:
+    return dict.fromkeys(COLUMNS) | {"name": name, "path": str(plan.folder / f"{name}.cfa"), "message": ""}
+
+
+def train_one(name: str, dataset: Path, plan: Plan, cancel: CancelToken) -> _Row:
     """Train one; returns its row of the summary."""
-    model = plan.folder / f"{name}.cfa"
-    row: _Row = dict.fromkeys(COLUMNS) | {"name": name, "path": str(model), "message": ""}
+    model, row = plan.folder / f"{name}.cfa", _blank(name, plan)
     if cancel.cancelled:
         return row | {"state": "cancelled"}
     if plan.resume and model.exists():
@@ -130,7 +169,7 @@ def _train(name: str, dataset: Path, plan: Plan, cancel: CancelToken) -> _Row:
         return row | {"state": "failed", "message": str(error)}
     status, content, said = _run(command, plan.jobs, cancel)
     row["seconds"] = round(time.monotonic() - began, 1)
-    if status == 0:
+    if status == 0 and "summary" in content:  # where a host ignores SIGCHLD, every process seems to end with 0
         return row | {"state": "trained"} | _figures(content)
     if cancel.cancelled:
         return row | {"state": "cancelled"}
@@ -150,11 +189,13 @@ def _command(dataset: Path, model: Path, plan: Plan) -> list[str]:
 def _run(command: Sequence[str], jobs: int, cancel: CancelToken) -> tuple[int, dict[str, Any], str]:
     """Its exit status, the JSON object on its standard output, and the last that it said."""
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    environment = {"OMP_NUM_THREADS": threads} | os.environ
+    environment = {"OMP_NUM_THREADS": threads} | os.environ | {ENDS_WITH_INPUT: "1"}
     root = str(Path(__file__).parents[2])
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    given, held = os.pipe()  # the system closes it with this process, however that ends
     process = subprocess.Popen(  # noqa: S603  this very program
         command,
+        stdin=given,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -162,6 +203,7 @@ def _run(command: Sequence[str], jobs: int, cancel: CancelToken) -> tuple[int, d
         env=environment,
         **_APART,
     )
+    os.close(given)
     ended = threading.Event()
     watcher = threading.Thread(target=_pass_on, args=(process, cancel, ended))
     watcher.start()
@@ -170,6 +212,7 @@ def _run(command: Sequence[str], jobs: int, cancel: CancelToken) -> tuple[int, d
     finally:
         ended.set()
         watcher.join()
+        os.close(held)
     content: dict[str, Any] = {}
     with contextlib.suppress(ValueError):
         content = json.loads(output)

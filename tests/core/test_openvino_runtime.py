@@ -1,9 +1,11 @@
+import os
 import subprocess
 import sys
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from core import openvino_runtime
@@ -55,6 +57,15 @@ def test_that_too_little_memory_to_compile_again_is_told_too(
         patch.setattr(openvino_runtime, "_compile", no_room)
         doubled([INPUT])
     assert doubled([INPUT])[0].tolist() == [0, 2, 4, 6]
+
+
+def test_that_programs_with_some_threads_each_do_not_all_stand_on_the_first_processor(
+    doubled: CompiledModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: torch.get_num_threads() + 1)
+    assert not openvino_runtime._compile(doubled._model).get_property("ENABLE_CPU_PINNING")
+    monkeypatch.setattr(os, "cpu_count", torch.get_num_threads)
+    assert openvino_runtime._compile(doubled._model).get_property("INFERENCE_NUM_THREADS") == torch.get_num_threads()
 
 
 def test_that_any_other_error_stays_what_it_is(doubled: CompiledModel) -> None:

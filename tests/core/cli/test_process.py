@@ -118,3 +118,18 @@ def test_that_where_ctrl_c_is_ignored_it_stays_ignored() -> None:
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_that_a_training_ends_with_the_program_that_started_it(tmp_path: Path) -> None:
+    parts = write_dataset(tmp_path / "parts", good=4)
+    environment = os.environ | {cli_output.ENDS_WITH_INPUT: "1"}
+    command = [*CFA, "train", str(parts), "--out", str(tmp_path / "part.cfa"), "--preset", "fast"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.close()  # as the system does for one that was killed
+        assert process.stderr is not None
+        assert "Cancelled" in process.stderr.read()
+    assert process.returncode == 1
+    assert not (tmp_path / "part.cfa").exists()
