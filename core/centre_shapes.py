@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from core.memory_bank import Described
-from core.neighbours import distances_less_axes, nearest_centres
+from core.neighbours import nearest_centres
 
 _SAMPLE = 120_000_000
 """Numbers in the patches that are looked at: 680,000 patches of 176 channels."""
@@ -27,8 +27,8 @@ class Shapes(NamedTuple):
     """Of every centre; on the CPU.
 
     Attributes:
-        axes: (M, A, D') float32, orthogonal directions of largest spread, as long as the share of a step along them that
-            does not count; see `core.neighbours.distances_less_axes`.
+        axes: (M, A, D') float32, orthogonal directions of largest spread; see `core.neighbours.distances_less_axes`. Of
+            half precision, in which they are kept in a file: they are by far its largest part.
         radii: (M,) float32 mean distance of the good patches nearest to the centre, less what lies along its axes.
     """
 
@@ -40,9 +40,9 @@ class Shapes(NamedTuple):
 def centre_shapes(images: Iterable[Described], count: int, bank: Tensor, axes: int, seed: int) -> Shapes:
     """Measure the good patches around each centre.
 
-    The covariance of those nearest to a centre is drawn to the common one, as by `_PRIOR_SPREAD` more patches: few patches
-    say little. Along its largest directions the distance counts as against the mean variance of the others (probabilistic
-    principal components); what remains is in the same unit as before.
+    The covariance of those nearest to a centre is drawn to the common one, as by `_PRIOR_SPREAD` more patches: few
+    patches say little. Along its largest directions the distance counts as against the mean variance of the others
+    (probabilistic principal components); what remains is in the same unit as before.
 
     Args:
         images: Under the trained descriptor.
@@ -51,63 +51,60 @@ def centre_shapes(images: Iterable[Described], count: int, bank: Tensor, axes: i
         axes: A, at most D' - 1 are found.
         seed: Draws the patches.
     """
-    patches, rows, distances = _sample(images, count, bank, seed)
+    steps, rows, distances = _sample(images, count, bank, seed)
     order = rows.argsort(stable=True)
-    patches, rows, distances = patches[order], rows[order], distances[order]
+    steps, rows, distances = steps[order], rows[order], distances[order]
     sizes = torch.bincount(rows, minlength=len(bank))
-    groups = patches.split(sizes.tolist())
-    found = _axes(groups, bank, min(axes, bank.shape[1] - 1))
-    lessened = [
-        distances_less_axes(group.float(), bank, found, own[:, None], of[:, None])[:, 0]
-        for group, own, of in zip(groups, distances.split(sizes.tolist()), rows.split(sizes.tolist()), strict=True)
-    ]
-    lengths = torch.cat(lessened).sqrt()
+    groups = steps.split(sizes.tolist())
+    found = _axes(groups, min(axes, bank.shape[1] - 1))
+    along = [(group.float() @ own.T).square().sum(dim=1) for group, own in zip(groups, found, strict=True)]
+    lengths = (distances - torch.cat(along)).clamp_(min=0.0).sqrt_()
     sums = torch.zeros(len(bank), device=bank.device).index_add_(0, rows, lengths)
     radii = (sums + _PRIOR_RADIUS * lengths.mean()) / (sizes + _PRIOR_RADIUS)
     return Shapes(found.cpu(), radii.cpu())
 
 
 def _sample(images: Iterable[Described], count: int, bank: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Patches (n, D') in half precision, their nearest centres (n,) and squared distances (n,)."""
+    """Steps (n, D') to patches from their nearest centres, in half precision, those (n,), and squared distances (n,)."""
     generator = torch.Generator().manual_seed(seed)
     quota = -(-_SAMPLE // (bank.shape[1] * count))
-    patches, rows, distances = [], [], []
+    steps, rows, distances = [], [], []
     for phi, valid in images:
         own = phi[valid]
         drawn = own[torch.randperm(len(own), generator=generator)[:quota].to(own.device)]
         near, row = nearest_centres(drawn, bank, 1)
-        patches.append(drawn.half())
+        steps.append((drawn - bank[row[:, 0]]).half())
         rows.append(row[:, 0])
         distances.append(near[:, 0])
-    return torch.cat(patches), torch.cat(rows), torch.cat(distances)
+    return torch.cat(steps), torch.cat(rows), torch.cat(distances)
 
 
-def _axes(groups: tuple[Tensor, ...], bank: Tensor, axes: int) -> Tensor:
-    """(M, axes, D') from the patches of each centre."""
-    channels = bank.shape[1]
-    total = bank.new_zeros(channels, channels)
-    for group, centre in zip(groups, bank, strict=True):
-        apart = group.float() - centre
-        total += apart.T @ apart
+def _axes(groups: tuple[Tensor, ...], axes: int) -> Tensor:
+    """(M, axes, D') from the steps from each centre to its patches."""
+    channels = groups[0].shape[1]
+    total = torch.zeros(channels, channels, device=groups[0].device)
+    for group in groups:
+        values = group.float()
+        total += values.T @ values
     common = total / sum(len(group) for group in groups)
-    floor = _FLOOR * common.trace() / channels
-    start = torch.linalg.eigh(common).eigenvectors[:, -(axes + _SPARE) :]
+    floor = (_FLOOR * common.trace() / channels).clamp(min=1e-30)
+    start = torch.linalg.eigh(common).eigenvectors[:, -min(axes + _SPARE, channels) :]
     found = []
     step = max(1, _AT_ONCE // channels**2)
-    for begin in range(0, len(bank), step):
+    for begin in range(0, len(groups), step):
         part = slice(begin, begin + step)
-        spreads = torch.stack([_spread(g, c, common) for g, c in zip(groups[part], bank[part], strict=True)])
+        spreads = torch.stack([_spread(group, common) for group in groups[part]])
         variances, directions = _largest(spreads, start, axes)  # (m, axes), (m, D', axes)
         rest = spreads.diagonal(dim1=1, dim2=2).sum(dim=1) - variances.sum(dim=1)
         others = (rest / (channels - axes)).clamp(min=0.0)[:, None] + floor
-        uncounted = (1.0 - others / (variances + floor).clamp(min=1e-30)).clamp(min=0.0)
+        uncounted = (1.0 - others / (variances + floor)).clamp(min=0.0)
         found.append((directions * uncounted.sqrt()[:, None]).transpose(1, 2))
-    return torch.cat(found).contiguous()
+    return torch.cat(found).half().float().contiguous()
 
 
-def _spread(group: Tensor, centre: Tensor, common: Tensor) -> Tensor:
+def _spread(group: Tensor, common: Tensor) -> Tensor:
     """(D', D') covariance of the patches of one centre about their mean, drawn to the common one."""
-    values = group.float() - centre
+    values = group.float()
     if len(values) > 1:
         values = values - values.mean(dim=0)
     return (values.T @ values + _PRIOR_SPREAD * common) / (len(values) + _PRIOR_SPREAD)
