@@ -55,7 +55,7 @@ def centre_shapes(images: Iterable[Described], count: int, bank: Tensor, axes: i
     order = rows.argsort(stable=True)
     steps, rows, distances = steps[order], rows[order], distances[order]
     sizes = torch.bincount(rows, minlength=len(bank))
-    groups = steps.split(sizes.tolist())
+    groups = torch.split(steps, sizes.tolist())
     found = _axes(groups, min(axes, bank.shape[1] - 1))
     along = [(group.float() @ own.T).square().sum(dim=1) for group, own in zip(groups, found, strict=True)]
     lengths = (distances - torch.cat(along)).clamp_(min=0.0).sqrt_()
@@ -65,7 +65,7 @@ def centre_shapes(images: Iterable[Described], count: int, bank: Tensor, axes: i
 
 
 def _sample(images: Iterable[Described], count: int, bank: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Steps (n, D') to patches from their nearest centres, in half precision, those (n,), and squared distances (n,)."""
+    """Steps (n, D') to patches from their nearest centres, in half precision; these (n,); squared distances (n,)."""
     generator = torch.Generator().manual_seed(seed)
     quota = -(-_SAMPLE // (bank.shape[1] * count))
     steps, rows, distances = [], [], []

@@ -27,7 +27,8 @@ def images_around(centres: Tensor, spread: Tensor, count: int, seed: int = 0) ->
 
 def directions(count: int, width: int = WIDTH, seed: int = 9) -> Tensor:
     """(count, width) orthonormal rows."""
-    return torch.linalg.qr(random(width, width, seed=seed)).Q[:count]
+    basis: Tensor = torch.linalg.qr(random(width, width, seed=seed)).Q
+    return basis[:count]
 
 
 def spread_along(main: Tensor, much: float, little: float) -> Tensor:
