@@ -1,7 +1,7 @@
 """Nearest centres of many descriptors, tile by tile: the whole distance matrix never exists."""
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -84,30 +84,48 @@ def _compiled_search(count: int) -> CompiledModel | None:
     return CompiledModel(openvino.Model([found.output(0), found.output(1)], [queries, bank, norms]))
 
 
+class Ellipsoids(NamedTuple):
+    """The shapes of the centres.
+
+    Attributes:
+        centres: (M, D').
+        axes: (M, A, D') orthogonal directions of each centre, no longer than 1: a step along one of length a counts
+            1 - a² of its square.
+        scales: (M,) factors on what the square then is.
+    """
+
+    centres: Tensor
+    axes: Tensor
+    scales: Tensor
+
+
+CANDIDATES = 3
+"""Centres nearest by plain distance, among which the one is that is nearest by its ellipsoid."""
+
+
 @torch.no_grad()
-def distances_less_axes(queries: Tensor, bank: Tensor, axes: Tensor, distances: Tensor, rows: Tensor) -> Tensor:
-    """Take from squared distances what lies along the centres' axes.
+def nearest_ellipsoid(queries: Tensor, shapes: Ellipsoids, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Of some centres of every query, the one that is nearest when the centres' axes count.
 
     Args:
         queries: (n, D').
-        bank: (M, D').
-        axes: (M, A, D') orthogonal directions of each centre, no longer than 1: a step along one of length a counts
-            1 - a² of its square.
-        distances: (n, 1) squared distances to the nearest centres.
-        rows: (n, 1) rows of these.
+        shapes: Of all centres.
+        rows: (n, k) rows of those to choose from.
 
     Returns:
-        (n, 1), not negative.
+        Squared distances (n, 1), not negative, and rows (n, 1).
     """
-    if axes.shape[1] == 0:
-        return distances
-    less = torch.empty_like(distances)
-    for start in range(0, len(queries), QUERY_TILE):
-        part = slice(start, start + QUERY_TILE)
-        row = rows[part, 0]
-        along = torch.einsum("nad,nd->na", axes[row], queries[part] - bank[row])
-        less[part] = along.square().sum(dim=1, keepdim=True)
-    return (distances - less).clamp_(min=0.0)
+    distances, chosen = queries.new_empty(len(queries), 1), torch.empty_like(rows[:, :1])
+    tile = max(1, QUERY_TILE // rows.shape[1])
+    for start in range(0, len(queries), tile):
+        part = slice(start, start + tile)
+        own = rows[part]
+        apart = queries[part, None] - shapes.centres[own]  # (tile, k, D')
+        along = (shapes.axes[own] @ apart[..., None]).square().sum(dim=(2, 3))
+        counted = (apart.square().sum(dim=2) - along).clamp_(min=0.0) * shapes.scales[own]
+        distances[part], best = counted.min(dim=1, keepdim=True)
+        chosen[part] = own.gather(1, best)
+    return distances, chosen
 
 
 class _DistancesToCentres(torch.autograd.Function):

@@ -9,7 +9,7 @@ from torch import Tensor
 from core import centre_shapes as shapes_module
 from core.centre_shapes import Shapes, centre_shapes
 from core.memory_bank import Described
-from core.neighbours import distances_less_axes, nearest_centres
+from core.neighbours import Ellipsoids, nearest_centres, nearest_ellipsoid
 
 WIDTH = 12
 
@@ -36,10 +36,11 @@ def spread_along(main: Tensor, much: float, little: float) -> Tensor:
     return little * torch.eye(main.shape[1]) + (much - little) * main.T @ main
 
 
-def lessened(queries: Tensor, bank: Tensor, shapes: Shapes) -> tuple[Tensor, Tensor]:
-    """Squared distances as they are, and less the axes."""
-    distances, rows = nearest_centres(queries, bank, 1)
-    return distances, distances_less_axes(queries, bank, shapes.axes, distances, rows)
+def counted(queries: Tensor, bank: Tensor, shapes: Shapes) -> tuple[Tensor, Tensor]:
+    """Squared distances (n,) to the nearest of three ellipsoids, and its rows (n,)."""
+    rows = nearest_centres(queries, bank, 3)[1]
+    squared, nearest = nearest_ellipsoid(queries, Ellipsoids(bank, shapes.axes, shapes.scales), rows)
+    return squared[:, 0], nearest[:, 0]
 
 
 def test_that_the_axes_are_the_directions_in_which_the_good_patches_vary_most() -> None:
@@ -52,20 +53,29 @@ def test_that_the_axes_are_the_directions_in_which_the_good_patches_vary_most() 
 def test_that_a_step_along_an_axis_counts_less_and_any_other_as_before() -> None:
     bank, main = 20 * random(4, WIDTH, seed=3), directions(2)
     found = centre_shapes(images_around(bank, spread_along(main, 1.0, 0.1), 40), 40, bank, 2, seed=0)
-    unit = found.axes[1] / found.axes[1].norm(dim=1, keepdim=True)
+    lengths = found.axes[1].norm(dim=1)
+    unit = found.axes[1] / lengths[:, None]
     across = random(WIDTH, seed=5)
     across -= unit.T @ (unit @ across)
-    whole, less = lessened(bank[1] + torch.stack((unit[0], unit[1], across)), bank, found)
-    assert whole[2].item() == pytest.approx(less[2].item(), rel=1e-4)
-    assert (whole[:2].flatten() - less[:2].flatten()).tolist() == pytest.approx(
-        found.axes[1].square().sum(dim=1).tolist(), rel=1e-3
-    )
-    assert less[:2].max().item() < 0.4
+    squared, rows = counted(bank[1] + torch.stack((unit[0], unit[1], across)), bank, found)
+    plain = torch.cat((1.0 - lengths**2, across.square().sum()[None]))
+    assert rows.tolist() == [1, 1, 1]
+    assert squared.tolist() == pytest.approx((plain * found.scales[1]).tolist(), rel=1e-2)
+    assert float((1.0 - lengths**2).max()) < 0.4
+
+
+def test_that_a_step_counts_less_from_a_centre_whose_patches_vary_more() -> None:
+    bank = 20 * random(2, WIDTH, seed=3)
+    calm, lively = (images_around(bank[i : i + 1], spread * torch.eye(WIDTH), 20) for i, spread in ((0, 0.1), (1, 0.4)))
+    found = centre_shapes(calm + lively, 40, torch.cat((bank, bank + 900)), 2, seed=0)
+    ratio = float(found.scales[0] / found.scales[1])
+    mean = (0.1**2 + 0.4**2) / 2
+    assert ratio == pytest.approx((0.4**2 + 0.3 * mean) / (0.1**2 + 0.3 * mean), rel=0.15)
 
 
 @given(st.integers(0, 50), st.integers(1, 14), st.integers(1, 12), st.sampled_from([0.0, 0.1, 1.0]))
 @settings(deadline=None, max_examples=30)
-def test_that_no_axis_is_longer_than_a_step_and_no_distance_grows_or_falls_below_zero(
+def test_that_no_axis_is_longer_than_a_step_and_no_scale_or_distance_leaves_its_bounds(
     seed: int, axes: int, count: int, little: float
 ) -> None:
     """Of any images: few, without any variance in most directions, centres that no patch is nearest to."""
@@ -78,19 +88,22 @@ def test_that_no_axis_is_longer_than_a_step_and_no_distance_grows_or_falls_below
     lengths = overlap.diagonal(dim1=1, dim2=2)
     assert bool((lengths <= 1.001).all())
     assert float((overlap - torch.diag_embed(lengths)).abs().max()) < 5e-3
-    whole, less = lessened(3 * random(50, WIDTH, seed=seed + 7), bank, found)
-    assert bool((less <= whole).all())
-    assert bool((less >= 0).all())
+    assert bool((found.scales > 0).all())
+    assert float(found.scales.max()) <= 1.3 / 0.3 * 1.001
+    queries = 3 * random(50, WIDTH, seed=seed + 7)
+    squared, rows = counted(queries, bank, found)
+    assert bool((squared >= 0).all())
+    assert bool((squared <= (queries - bank[rows]).square().sum(dim=1) * found.scales[rows] * 1.001).all())
     assert bool(torch.isfinite(found.radii).all())
 
 
-def test_that_the_radius_is_the_mean_distance_less_the_axes_drawn_to_that_of_all() -> None:
+def test_that_the_radius_is_the_mean_distance_from_the_ellipsoids_centre_drawn_to_that_of_all() -> None:
     bank = 20 * random(4, WIDTH, seed=3)
     images = images_around(bank, spread_along(directions(2), 1.0, 0.3), 40)
     found = centre_shapes(images, 40, bank, 2, seed=0)
     patches = torch.cat([image.phi.flatten(0, 1) for image in images])
-    _, less = lessened(patches, bank, found)
-    lengths, rows = less.sqrt()[:, 0], nearest_centres(patches, bank, 1)[1][:, 0]
+    squared, rows = counted(patches, bank, found)
+    lengths = squared.sqrt()
     for row in range(4):
         own = lengths[rows == row]
         expected = (own.sum() + 10 * lengths.mean()) / (len(own) + 10)
