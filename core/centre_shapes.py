@@ -24,17 +24,15 @@ _ITERATIONS = 12
 
 
 class Shapes(NamedTuple):
-    """Of every centre; on the CPU. What the axes and scales mean says `core.neighbours.Ellipsoids`.
+    """Of every centre; on the CPU. What the axes mean says `core.neighbours.Ellipsoids`.
 
     Attributes:
         axes: (M, A, D') float32, the directions in which the good patches vary most. Of half precision, in which they
             are kept in a file: they are by far its largest part.
-        scales: (M,) float32, below 1 where good patches vary more than elsewhere in the other directions too.
-        radii: (M,) float32 mean distance of the good patches nearest to the centre, its axes and scale counted.
+        radii: (M,) float32 mean distance of the good patches nearest to the ellipsoid.
     """
 
     axes: Tensor
-    scales: Tensor
     radii: Tensor
 
 
@@ -56,7 +54,7 @@ def centre_shapes(images: Iterable[Described], count: int, bank: Tensor, axes: i
 
     The covariance of those nearest to a centre is drawn to the common one, as by `_PRIOR_SPREAD` more patches: few
     patches say little. A step in its largest directions, the axes, counts as against the mean variance of the others
-    (probabilistic principal components), and that variance as against its mean over all centres.
+    (probabilistic principal components); what remains is in the same unit as before.
 
     Args:
         images: Under the trained descriptor.
@@ -66,9 +64,8 @@ def centre_shapes(images: Iterable[Described], count: int, bank: Tensor, axes: i
         seed: Draws the patches.
     """
     sample = _sample(images, count, bank, seed)
-    found, scales = _ellipsoids(_groups(sample, len(bank)), min(axes, bank.shape[1] - 1))
-    radii = _radii(sample, Ellipsoids(bank, found, scales))
-    return Shapes(found.cpu(), scales.cpu(), radii.cpu())
+    found = _axes(_groups(sample, len(bank)), min(axes, bank.shape[1] - 1))
+    return Shapes(found.cpu(), _radii(sample, Ellipsoids(bank, found)).cpu())
 
 
 def _sample(images: Iterable[Described], count: int, bank: Tensor, seed: int) -> _Sample:
@@ -91,27 +88,26 @@ def _groups(sample: _Sample, centres: int) -> tuple[Tensor, ...]:
     return torch.split(sample.steps[nearest.argsort(stable=True)], sizes.tolist())
 
 
-def _ellipsoids(groups: tuple[Tensor, ...], axes: int) -> tuple[Tensor, Tensor]:
-    """Axes (M, axes, D') and scales (M,) from the steps from each centre to its patches."""
+def _axes(groups: tuple[Tensor, ...], axes: int) -> Tensor:
+    """(M, axes, D') from the steps from each centre to its patches."""
     channels = groups[0].shape[1]
     total = torch.zeros(channels, channels, device=groups[0].device)
     for group in groups:
         values = group.float()
         total += values.T @ values
     common = total / sum(len(group) for group in groups)
-    mean = (common.trace() / channels).clamp(min=1e-30)
+    floor = (_FLOOR * common.trace() / channels).clamp(min=1e-30)
     start = torch.linalg.eigh(common).eigenvectors[:, -min(axes + _SPARE, channels) :]
-    found, scales = [], []
+    found = []
     step = max(1, _AT_ONCE // channels**2)
     for begin in range(0, len(groups), step):
         spreads = torch.stack([_spread(group, common) for group in groups[begin : begin + step]])
         variances, directions = _largest(spreads, start, axes)  # (m, axes), (m, D', axes)
         rest = spreads.diagonal(dim1=1, dim2=2).sum(dim=1) - variances.sum(dim=1)
-        others = (rest / (channels - axes)).clamp(min=0.0) + _FLOOR * mean
-        uncounted = (1.0 - others[:, None] / (variances + _FLOOR * mean)).clamp(min=0.0)
+        others = (rest / (channels - axes)).clamp(min=0.0)[:, None] + floor
+        uncounted = (1.0 - others / (variances + floor)).clamp(min=0.0)
         found.append((directions * uncounted.sqrt()[:, None]).transpose(1, 2))
-        scales.append((1.0 + _FLOOR) * mean / others)
-    return torch.cat(found).half().float().contiguous(), torch.cat(scales)
+    return torch.cat(found).half().float().contiguous()
 
 
 def _radii(sample: _Sample, shapes: Ellipsoids) -> Tensor:

@@ -90,8 +90,7 @@ def _nearest_ellipsoid(graph: SearchGraph, folded: FoldedSearch, apart: Any, dis
     axes = ops.gather(ops.constant(folded.axes), rows, graph.scalar(0))  # (step, w, k, A, r)
     along = ops.matmul(axes, ops.unsqueeze(apart, graph.ints(4)), transpose_a=False, transpose_b=False)
     less = ops.reduce_sum(ops.multiply(along, along), graph.ints(3, 4), keep_dims=False)
-    scales = ops.gather(ops.constant(folded.scales), rows, graph.scalar(0))
-    counted = ops.multiply(ops.relu(ops.subtract(distances, less)), scales)
+    counted = ops.relu(ops.subtract(distances, less))
     best = ops.topk(counted, graph.scalar(1), axis=2, mode="min", sort="value", index_element_type="i32")
     return [best.output(0), ops.gather_elements(rows, best.output(1), 2).output(0)]
 

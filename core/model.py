@@ -41,14 +41,12 @@ class CfaModel(nn.Module):
         level_scale: (levels,) factor on each pooled map.
         bank: (M, D') centres C; empty until `set_bank`.
         centre_axes: (M, A, D') directions in which the distance to each centre counts less; none until measured.
-        centre_scales: (M,) factors on the squared distance that then counts; 1 until measured.
         centre_radii: (M,) mean distance of the good patches nearest to each centre; 0 until it is measured.
     """
 
     level_scale: Tensor
     bank: Tensor
     centre_axes: Tensor
-    centre_scales: Tensor
     centre_radii: Tensor
 
     def __init__(
@@ -79,7 +77,6 @@ class CfaModel(nn.Module):
         self.register_buffer("level_scale", torch.ones(len(backbone.channels)))
         self.register_buffer("bank", torch.empty(0, width))
         self.register_buffer("centre_axes", torch.empty(0, 0, width))
-        self.register_buffer("centre_scales", torch.empty(0))
         self.register_buffer("centre_radii", torch.empty(0))
 
     @property
@@ -118,8 +115,8 @@ class CfaModel(nn.Module):
         weight = descriptor.weight.detach()
         levels = torch.split(weight[:, :-2], list(descriptor.channels), dim=1)
         scaled = [level.double() * scale for level, scale in zip(levels, self.level_scale.double(), strict=True)]
-        parts = (weight[:, -2:], descriptor.bias.detach(), self.bank, self.centre_axes, self.centre_scales)
-        return fold([level.numpy() for level in scaled], *(part.numpy() for part in parts))
+        arrays = [part.numpy() for part in (weight[:, -2:], descriptor.bias.detach(), self.bank, self.centre_axes)]
+        return fold([level.numpy() for level in scaled], *arrays)
 
     def _probes(self) -> list[Tensor]:
         generator = torch.Generator().manual_seed(0)
@@ -130,13 +127,11 @@ class CfaModel(nn.Module):
         """Take (M, D') centres as the memory bank: spheres of radius 0 until their shapes are measured."""
         self.bank = bank.detach().to(self.bank.device, torch.float32).contiguous()
         self.centre_axes = self.bank.new_zeros(len(bank), 0, bank.shape[1])
-        self.centre_scales = self.bank.new_ones(len(bank))
         self.centre_radii = self.bank.new_zeros(len(bank))
 
-    def set_shapes(self, axes: Tensor, scales: Tensor, radii: Tensor) -> None:
+    def set_shapes(self, axes: Tensor, radii: Tensor) -> None:
         """Make the centres ellipsoids; see `core.centre_shapes.Shapes`."""
-        device = self.bank.device
-        self.centre_axes, self.centre_scales, self.centre_radii = axes.to(device), scales.to(device), radii.to(device)
+        self.centre_axes, self.centre_radii = axes.to(self.bank.device), radii.to(self.bank.device)
 
     def pyramid(self, images: Tensor) -> list[Tensor]:
         """Pooled and scaled features, not yet upsampled; these are what a training may cache.
@@ -189,8 +184,7 @@ class CfaModel(nn.Module):
         queries = phi.flatten(0, 2)
         if count == 1 and self.centre_axes.shape[1]:
             _, rows = nearest_centres(queries, self.bank, min(CANDIDATES, len(self.bank)))
-            shapes = Ellipsoids(self.bank, self.centre_axes, self.centre_scales)
-            distances, rows = nearest_ellipsoid(queries, shapes, rows)
+            distances, rows = nearest_ellipsoid(queries, Ellipsoids(self.bank, self.centre_axes), rows)
         else:
             distances, rows = nearest_centres(queries, self.bank, count)
         return distances.view(*phi.shape[:3], count), rows.view(*phi.shape[:3], count)

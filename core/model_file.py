@@ -30,7 +30,7 @@ from core.trained_model import Calibration, TrainedModel, TrainingSummary
 from core.version import VERSION
 
 FORMAT_VERSION = 3
-"""2: with the radii of the centres. 3: with their axes, in half precision, which is all that they have, and scales."""
+"""2: with the radii of the centres. 3: with their axes, in half precision, which is all that they have."""
 SUFFIX = ".cfa"
 _KEY = "cfa"
 _FIELDS = frozenset(
@@ -122,7 +122,6 @@ def _bring_up_to_date(tensors: dict[str, Tensor], version: int) -> None:
         tensors["centre_radii"] = bank.new_zeros(len(bank))
     if version < 3:
         tensors["centre_axes"] = bank.new_zeros(len(bank), 0, bank.shape[1], dtype=torch.float16)
-        tensors["centre_scales"] = bank.new_ones(len(bank))
 
 
 def _build(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TrainedModel:

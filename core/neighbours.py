@@ -91,12 +91,10 @@ class Ellipsoids(NamedTuple):
         centres: (M, D').
         axes: (M, A, D') orthogonal directions of each centre, no longer than 1: a step along one of length a counts
             1 - a² of its square.
-        scales: (M,) factors on what the square then is.
     """
 
     centres: Tensor
     axes: Tensor
-    scales: Tensor
 
 
 CANDIDATES = 3
@@ -122,7 +120,7 @@ def nearest_ellipsoid(queries: Tensor, shapes: Ellipsoids, rows: Tensor) -> tupl
         own = rows[part]
         apart = queries[part, None] - shapes.centres[own]  # (tile, k, D')
         along = (shapes.axes[own] @ apart[..., None]).square().sum(dim=(2, 3))
-        counted = (apart.square().sum(dim=2) - along).clamp_(min=0.0) * shapes.scales[own]
+        counted = (apart.square().sum(dim=2) - along).clamp_(min=0.0)
         distances[part], best = counted.min(dim=1, keepdim=True)
         chosen[part] = own.gather(1, best)
     return distances, chosen

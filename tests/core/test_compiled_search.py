@@ -46,11 +46,10 @@ def case(channels: tuple[int, ...], width: int, centres: int, seed: int = 0) -> 
 
 
 def folded(descriptor: Descriptor, bank: Tensor, shapes: Ellipsoids | None = None) -> FoldedSearch:
-    spheres = bank.new_zeros(len(bank), 0, bank.shape[1]), bank.new_ones(len(bank))
-    axes, scales = spheres if shapes is None else shapes[1:]
+    axes = bank.new_zeros(len(bank), 0, bank.shape[1]) if shapes is None else shapes.axes
     weight = descriptor.weight.detach()
     levels = torch.split(weight[:, :-2], list(descriptor.channels), dim=1)
-    arrays = [x.numpy() for x in (weight[:, -2:], descriptor.bias.detach(), bank, axes, scales)]
+    arrays = [x.numpy() for x in (weight[:, -2:], descriptor.bias.detach(), bank, axes)]
     return fold([x.numpy() for x in levels], *arrays)
 
 
@@ -110,13 +109,12 @@ def test_that_of_the_three_nearest_centres_the_one_whose_ellipsoid_is_nearest_is
     generator = torch.Generator().manual_seed(1)
     basis = torch.linalg.qr(torch.randn(centres, width, 3, generator=generator)).Q
     axes = (basis * torch.tensor([1.0, 0.8, 0.2])).transpose(1, 2).contiguous()
-    scales = 0.5 + torch.rand(centres, generator=generator)
     images = pictures(1, 64, 32, seed=3)
-    search = CompiledSearch(maps, images, folded(descriptor, bank, Ellipsoids(bank, axes, scales)), STRIDES, 1)
+    search = CompiledSearch(maps, images, folded(descriptor, bank, Ellipsoids(bank, axes)), STRIDES, 1)
     distances, rows = (found.flatten() for found in search(images))
     apart = descriptor(maps(images)).permute(0, 2, 3, 1).flatten(0, 2).double()[:, None] - bank.double()  # (n, M, D')
     plain = apart.square().sum(dim=2)
-    counted = scales.double() * (plain - torch.einsum("mad,nmd->nma", axes.double(), apart).square().sum(dim=2))
+    counted = plain - torch.einsum("mad,nmd->nma", axes.double(), apart).square().sum(dim=2)
     near = plain.topk(min(3, centres), dim=1, largest=False).indices
     expected, best = counted.gather(1, near).min(dim=1)
     torch.testing.assert_close(distances.double(), expected, rtol=1e-4, atol=1e-6)
