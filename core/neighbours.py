@@ -1,7 +1,7 @@
 """Nearest centres of many descriptors, tile by tile: the whole distance matrix never exists."""
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -82,6 +82,48 @@ def _compiled_search(count: int) -> CompiledModel | None:
     ranks = ops.add(ops.multiply(products, ops.constant(np.float32(-2))), norms)
     found = ops.topk(ranks, ops.constant(np.int32(count)), axis=1, mode="min", sort="value", index_element_type="i64")
     return CompiledModel(openvino.Model([found.output(0), found.output(1)], [queries, bank, norms]))
+
+
+class Ellipsoids(NamedTuple):
+    """The shapes of the centres.
+
+    Attributes:
+        centres: (M, D').
+        axes: (M, A, D') orthogonal directions of each centre, no longer than 1: a step along one of length a counts
+            1 - a² of its square.
+    """
+
+    centres: Tensor
+    axes: Tensor
+
+
+CANDIDATES = 3
+"""Centres nearest by plain distance, among which the one is that is nearest by its ellipsoid."""
+
+
+@torch.no_grad()
+def nearest_ellipsoid(queries: Tensor, shapes: Ellipsoids, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Of some centres of every query, the one that is nearest when the centres' axes count.
+
+    Args:
+        queries: (n, D').
+        shapes: Of all centres.
+        rows: (n, k) rows of those to choose from.
+
+    Returns:
+        Squared distances (n, 1), not negative, and rows (n, 1).
+    """
+    distances, chosen = queries.new_empty(len(queries), 1), torch.empty_like(rows[:, :1])
+    tile = max(1, QUERY_TILE // rows.shape[1])
+    for start in range(0, len(queries), tile):
+        part = slice(start, start + tile)
+        own = rows[part]
+        apart = queries[part, None] - shapes.centres[own]  # (tile, k, D')
+        along = (shapes.axes[own] @ apart[..., None]).square().sum(dim=(2, 3))
+        counted = (apart.square().sum(dim=2) - along).clamp_(min=0.0)
+        distances[part], best = counted.min(dim=1, keepdim=True)
+        chosen[part] = own.gather(1, best)
+    return distances, chosen
 
 
 class _DistancesToCentres(torch.autograd.Function):

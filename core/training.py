@@ -17,8 +17,9 @@ from torch import Tensor
 
 from core.ahead import ahead
 from core.backbone import build_backbone
+from core.centre_shapes import centre_shapes
 from core.checkpoint import Checkpoint, TrainingState, fingerprint_of, restore, restore_network, state_of
-from core.config import Bank, Config, FeatureScale, Method
+from core.config import Bank, Config, FeatureScale, Method, Score
 from core.dataset import Sample
 from core.device import choose_device, describe_device, memory_told
 from core.errors import DatasetError, ImageError
@@ -117,7 +118,7 @@ def train(
             restore_network(left, network)
         history = _optimise(network, features, generator, left, lambda state: kept.save(fingerprint, state), run)
         described = features.described(lambda _done: run.cancel.check())
-        network.centre_radii.copy_(centre_radii(described, len(features), network.bank, config.training.seed))
+        _measure_shapes(network, described, len(features), config)
     network.requires_grad_(requires_grad=False)
     summary = TrainingSummary(
         images=len(masks),
@@ -133,6 +134,16 @@ def train(
     created = datetime.now(UTC).isoformat(timespec="seconds")
     trained = TrainedModel(config, network.eval(), Calibration(), None, summary, created)
     return _calibrate(trained, held_out, device, started, run)
+
+
+def _measure_shapes(network: CfaModel, described: Iterator[Described], count: int, config: Config) -> None:
+    """The shapes of the centres, under the trained descriptor."""
+    method, seed = config.method, config.training.seed
+    if method.centre_axes == 0 or method.score is Score.CERTAINTY or len(network.bank[0]) < 2:
+        network.centre_radii.copy_(centre_radii(described, count, network.bank, seed))
+        return
+    shapes = centre_shapes(described, count, network.bank, method.centre_axes, seed)
+    network.set_shapes(*shapes)
 
 
 def split(good: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:

@@ -160,11 +160,22 @@ FIELDS: tuple[Choice | Number, ...] = (
         "How distances become a score: by how much a patch is further from what is remembered than good patches are, "
         "or the distance itself (equation 4 of the paper), or with its certainty (equation 5).",
         (
-            (Score.EXCESS, "Beyond good patches"),
+            (Score.TANGENT, "Beyond good patches"),
+            (Score.EXCESS, "Beyond good patches, not squared"),
             (Score.NEAREST, "Nearest distance"),
             (Score.CERTAINTY, "With certainty"),
         ),
         lambda c: c.method.score,
+    ),
+    Number(
+        "centre_axes",
+        "Natural variation",
+        "Along how many directions good patches may vary more than along others, without being taken for worse (axes "
+        "of each centre). 0: all directions count alike. More needs a larger model file.",
+        0,
+        64,
+        lambda c: c.method.centre_axes,
+        suffix=" axes",
     ),
     Choice(
         "feature_scale",
