@@ -1,0 +1,115 @@
+"""Nearest centres by products in half precision, with the few best looked at again in float32.
+
+A product of two half-precision matrices is summed in float32. It ranks the centres of a query by ``|c|^2 - 2 q.c``,
+wrong by some 1e-5 of ``|q| |c|``; the candidates that it names are then measured exactly, by subtraction.
+"""
+
+import torch
+from torch import Tensor
+
+_GROUP = 32
+"""Centres of which first the best alone is looked at."""
+_MORE = 2
+"""Candidates beyond those asked for."""
+_RANKS = 1 << 23
+"""Numbers that one tile of queries may rank at once: no matrix of all queries and all centres ever exists."""
+_LARGEST = 16.0
+"""Length that the longest centre is scaled to: its square fits, and so does what lies a thousand times as far."""
+_LIMIT = 60000.0
+"""A little less than the largest number in half precision."""
+
+
+class HalfSearch:
+    """A bank made ready to be searched again and again."""
+
+    def __init__(self, bank: Tensor, count: int) -> None:
+        """Prepare.
+
+        Args:
+            bank: (M, D') float32 centres, M >= count; fixed.
+            count: How many centres for each query.
+
+        Raises:
+            ValueError: The bank is too small.
+        """
+        if len(bank) < count:
+            raise ValueError(f"the bank holds {len(bank)} centres, fewer than the {count} asked for")
+        self._bank, self._count = bank, count
+        self._middle = bank.mean(dim=0)
+        centred = bank - self._middle
+        longest = centred.square().sum(dim=1).amax().sqrt().clamp(min=1e-30)
+        self._scale = _LARGEST / longest
+        self._groups = -(-len(bank) // _GROUP)
+        self._columns = _columns(centred * self._scale, self._groups * _GROUP)  # (columns, M padded)
+
+    def __call__(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """The nearest centres of every query, without gradient and without a wait for the device.
+
+        Args:
+            queries: (n, D') float32.
+
+        Returns:
+            Squared Euclidean distances (n, count), ascending, and the centres' rows (n, count) int64.
+        """
+        with torch.no_grad():
+            height = max(1, _RANKS // self._columns.shape[1])
+            found = [self._tile(tile) for tile in queries.split(height)]
+        distances, rows = zip(*found, strict=True)
+        return torch.cat(distances), torch.cat(rows)
+
+    def _tile(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        scaled = torch.sub(queries, self._middle).mul_(self._scale).clamp_(-_LIMIT, _LIMIT)
+        ones = scaled.new_ones(len(scaled), 1).expand(-1, self._columns.shape[0] - scaled.shape[1])
+        ranks = _product(torch.cat((scaled, ones), dim=1).half(), self._columns)
+        rows = self._candidates(ranks)
+        apart = _squared_distances(queries, self._bank, rows)
+        distances, order = apart.sort(dim=1, stable=True)
+        return distances[:, : self._count], rows.gather(1, order)[:, : self._count]
+
+    def _candidates(self, ranks: Tensor) -> Tensor:
+        """Rows of the centres with the smallest ranks, (n, more than count).
+
+        Centre r belongs to group r % groups. The smallest ranks lie in the groups with the smallest minima.
+        """
+        wanted = min(self._count + _MORE, len(self._bank))
+        minima, members = ranks.view(len(ranks), _GROUP, self._groups).min(dim=1)  # (n, groups)
+        groups = minima.topk(min(wanted, self._groups), dim=1, largest=False).indices
+        if self._count == 1:
+            return members.gather(1, groups) * self._groups + groups
+        rows = torch.arange(_GROUP, device=ranks.device)[:, None] * self._groups + groups[:, None]
+        rows = rows.flatten(1)  # (n, GROUP * groups looked at)
+        return rows.gather(1, ranks.gather(1, rows).topk(wanted, dim=1, largest=False).indices)
+
+
+def _columns(centres: Tensor, padded: int) -> Tensor:
+    """``-2 c``, and below it ``|c|^2`` as two numbers, as the columns of a matrix in half precision.
+
+    Its height is a multiple of 8, as the tensor cores ask for. The centres are those rounded to half precision, so that
+    the ranks order as distances between rounded points do; what is added to the width ranks behind every centre.
+    """
+    count, width = centres.shape
+    norms = centres.half().float().square().sum(dim=1)
+    high = norms.half()
+    columns = centres.new_zeros(-(-(width + 2) // 8) * 8, padded, dtype=torch.half)
+    columns[:width, :count] = -2.0 * centres.T
+    columns[width, :count] = high
+    columns[width + 1, :count] = norms - high.float()
+    columns[width, count:] = torch.inf
+    return columns
+
+
+def _product(queries: Tensor, columns: Tensor) -> Tensor:
+    """The product of two matrices in half precision, summed and given in float32."""
+    if queries.is_cuda and _GIVES_SINGLE:
+        return torch.mm(queries, columns, out_dtype=torch.float32)
+    return queries.float() @ columns.float()
+
+
+_GIVES_SINGLE = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 8)
+"""Whether torch can give a product of halves in float32; without it the product takes longer and is the same."""
+
+
+def _squared_distances(queries: Tensor, bank: Tensor, rows: Tensor) -> Tensor:
+    """(n, k) squared distances from (n, D') queries to the centres (n, k), by subtraction."""
+    apart = torch.cdist(queries[:, None], bank[rows], compute_mode="donot_use_mm_for_euclid_dist")
+    return apart[:, 0].square()
