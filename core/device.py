@@ -37,6 +37,14 @@ def describe_device(device: torch.device) -> str:
     return f"CPU, {threads} thread{'' if threads == 1 else 's'}"
 
 
+def room_on(device: torch.device, wanted: int) -> int:
+    """Bytes of a device's memory that may be filled for long: what is wanted, at most half of what is free on a card."""
+    if device.type != "cuda":
+        return wanted
+    free, _ = torch.cuda.mem_get_info(device)
+    return min(wanted, free // 2)
+
+
 @contextmanager
 def memory_told() -> Iterator[None]:
     """Inside, too little memory becomes an OutOfMemoryError; every other error stays what it is."""

@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.ahead import ahead
+from core.ahead import AHEAD, DECODERS, ahead
 from core.backbone import build_backbone
 from core.checkpoint import Checkpoint, TrainingState, fingerprint_of, restore, restore_network, state_of
 from core.config import Bank, Config, FeatureScale, Method
 from core.dataset import Sample
-from core.device import choose_device, describe_device, memory_told
+from core.device import choose_device, describe_device, memory_told, room_on
 from core.errors import DatasetError, ImageError
 from core.feature_cache import DEFAULT_BUDGET, FeatureCache
 from core.images import read_image
@@ -72,7 +72,8 @@ def train(
         config: Every setting; the same settings, images and device give the same model.
         weights: A weights file for the backbone; None: embedded, or timm's hub.
         device: auto, cpu, cuda or cuda:N.
-        memory_budget: Bytes of memory for the cached features; what exceeds it goes to a temporary file.
+        memory_budget: Bytes of memory for the cached features, on a graphics card no more than half of what is free;
+            what exceeds it goes to a temporary file.
         checkpoint: Where each epoch is kept until the training is finished; if it holds this very training, it is gone
             on with, and the model is the same as if it had never been interrupted.
         report: Told of progress.
@@ -93,7 +94,8 @@ def train(
     kept = checkpoint or Checkpoint(None)
     kept.require()
     training, held_out = split(good, config.training.holdout, config.training.seed)
-    with memory_told(), FeatureCache(run.device, memory_budget) as cache:
+    budget, half = room_on(run.device, memory_budget), run.device.type == "cuda"
+    with memory_told(), FeatureCache(run.device, budget, half=half) as cache:
         run.report(Progress(Phase.READING, 0, 0))
         generator = torch.Generator().manual_seed(config.training.seed)
         backbone = build_backbone(config.backbone, weights)
@@ -118,7 +120,7 @@ def train(
         history = _optimise(network, features, generator, left, lambda state: kept.save(fingerprint, state), run)
         described = features.described(lambda _done: run.cancel.check())
         network.centre_radii.copy_(centre_radii(described, len(features), network.bank, config.training.seed))
-    network.requires_grad_(requires_grad=False)
+    network.requires_grad_(requires_grad=False).cpu()
     summary = TrainingSummary(
         images=len(masks),
         held_out=len(held_out),
@@ -168,7 +170,8 @@ def _fill(
         canvas = apply(image, place_of.placement)
         return torch.from_numpy(canvas)[None], place_of.valid, hashlib.sha256(canvas.tobytes()).hexdigest()
 
-    with closing(ahead(prepared, samples)) as pictures:
+    workers = DECODERS if run.device.type == "cuda" else 1
+    with closing(ahead(prepared, samples, workers=workers, waiting=workers * AHEAD)) as pictures:
         for done in range(len(samples)):
             run.cancel.check()
             sample, picture = next(pictures)
@@ -178,7 +181,7 @@ def _fill(
                 skipped.append(Skipped(sample.name, str(error)))
             else:
                 cache.append(network.pyramid(canvas.to(run.device)))
-                masks.append(torch.from_numpy(valid).to(run.device))
+                masks.append(torch.from_numpy(valid))
                 contents.append(digest)
             run.report(Progress(Phase.FEATURES, done + 1, len(samples)))
     if not masks:
@@ -188,7 +191,7 @@ def _fill(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Features:
-    """The cached features and what they become under the descriptor as it stands."""
+    """The cached features and what they become under the descriptor as it stands; the masks are on the CPU."""
 
     cache: FeatureCache
     network: CfaModel
@@ -218,7 +221,7 @@ class _Features:
         for index in range(len(self)):
             with torch.no_grad():
                 phi = self.network.describe(self.pyramid([index]))[0]
-            yield Described(phi, self.masks[index])
+            yield Described(phi, self.masks[index].to(phi.device))
             report(index + 1)
 
 
@@ -289,7 +292,8 @@ def _optimise(
         {"params": list(network.descriptor.parameters()), "lr": settings.learning_rate},
         {"params": [network.radius], "lr": settings.radius_learning_rate},
     ]
-    optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, amsgrad=True)
+    fused = run.device.type == "cuda"  # one kernel for all parameters
+    optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, amsgrad=True, fused=fused)
     steps = -(-len(features) // settings.batch_size)
     recorder, first = _Recorder(), 0
     if left is not None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from core.backbone import random_backbone
-from core.config import Config, Region, Resizing, Score
+from core.config import Config, Region, Score
 from core.cuda import scoring
 from core.cuda.network import PooledMaps
 from core.cuda.scoring import BatchScorer

@@ -1,0 +1,76 @@
+"""The search of a training step on a device: nothing waits, and the same seed gives the same bits.
+
+Convolution and upsampling in torch add up their gradients in whatever order the device likes; products of matrices do
+not, so both are written as such.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from core.cuda.search import HalfSearch
+from core.descriptor import Descriptor, coordinate_channels
+from core.neighbours import distances_to_known
+
+
+class DeviceSearch:
+    """As `core.training_search.TrainingSearch` asks for; the mask of valid patches stays on the CPU."""
+
+    def __init__(self, bank: Tensor, count: int) -> None:
+        """Prepare.
+
+        Args:
+            bank: (M, D') centres, fixed.
+            count: How many centres for each patch.
+        """
+        self._bank, self._search = bank, HalfSearch(bank, count)
+
+    def __call__(self, pyramid: Sequence[Tensor], descriptor: Descriptor, valid: Tensor) -> Tensor:
+        """See `core.training_search.TrainingSearch`."""
+        queries = descriptors(pyramid, descriptor).flatten(0, 2)
+        if not bool(valid.all()):
+            chosen = valid.flatten().nonzero()[:, 0]
+            if queries.is_cuda:
+                chosen = chosen.pin_memory()
+            queries = queries.index_select(0, chosen.to(queries.device, non_blocking=True))
+        return distances_to_known(queries, self._bank, *self._search(queries.detach()))
+
+
+def descriptors(pyramid: Sequence[Tensor], descriptor: Descriptor) -> Tensor:
+    """What `Descriptor.forward` computes, by products of matrices.
+
+    Args:
+        pyramid: Pooled and scaled (b, channels, h_l, w_l) maps, finest first.
+        descriptor: phi.
+
+    Returns:
+        (b, h, w, D'), differentiable in the descriptor.
+    """
+    height, width = int(pyramid[0].shape[2]), int(pyramid[0].shape[3])
+    levels = torch.split(descriptor.weight[:, :-2], list(descriptor.channels), dim=1)
+    places = torch.stack(coordinate_channels((height, width), descriptor.weight.device), dim=2)  # (h, w, 2)
+    found = places @ descriptor.weight[:, -2:].T + descriptor.bias  # (h, w, D')
+    for weight, level in zip(levels, pyramid, strict=True):
+        part = level.permute(0, 2, 3, 1) @ weight.T  # (b, h_l, w_l, D')
+        found = found + _upsampled(part, height, width)
+    return found
+
+
+def _upsampled(part: Tensor, height: int, width: int) -> Tensor:
+    """Bilinear upsampling of (b, h_l, w_l, D') as `functional.interpolate` does it."""
+    b, rows, columns, channels = part.shape
+    if (rows, columns) == (height, width):
+        return part
+    down, across = _mixing(height, rows, part.device), _mixing(width, columns, part.device)
+    tall = (down @ part.reshape(b, rows, columns * channels)).view(b * height, columns, channels)
+    return (across @ tall).view(b, height, width, channels)
+
+
+@lru_cache(maxsize=64)
+def _mixing(size: int, coarse: int, device: torch.device) -> Tensor:
+    """(size, coarse) weights of the coarse cells along one axis."""
+    eye = torch.eye(coarse, device=device)[None]
+    return functional.interpolate(eye, size=size, mode="linear", align_corners=False)[0].T.contiguous()
