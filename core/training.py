@@ -19,6 +19,7 @@ from core.ahead import AHEAD, DECODERS, ahead
 from core.backbone import build_backbone
 from core.checkpoint import Checkpoint, TrainingState, fingerprint_of, restore, restore_network, state_of
 from core.config import Bank, Config, FeatureScale, Method
+from core.cuda.network import PooledMaps
 from core.dataset import Sample
 from core.device import choose_device, describe_device, memory_told, room_on
 from core.errors import DatasetError, ImageError
@@ -163,6 +164,9 @@ def _fill(
     masks: list[Tensor] = []
     contents: list[str] = []
     skipped: list[Skipped] = []
+    pyramid: Callable[[Tensor], list[Tensor]] = network.pyramid
+    if run.device.type == "cuda":
+        pyramid = PooledMaps(network.backbone, run.device)  # nothing is scaled yet
 
     def prepared(sample: Sample) -> tuple[Tensor, NDArray[np.bool_], str]:
         image = read_image(sample.path)
@@ -180,7 +184,7 @@ def _fill(
             except ImageError as error:
                 skipped.append(Skipped(sample.name, str(error)))
             else:
-                cache.append(network.pyramid(canvas.to(run.device)))
+                cache.append(pyramid(canvas.to(run.device)))
                 masks.append(torch.from_numpy(valid))
                 contents.append(digest)
             run.report(Progress(Phase.FEATURES, done + 1, len(samples)))

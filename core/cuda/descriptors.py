@@ -35,11 +35,16 @@ class FoldedDescriptor:
         """
         finest, *coarse = [level.permute(0, 2, 3, 1) for level in pooled]
         grid = (int(finest.shape[1]), int(finest.shape[2]))
-        found = finest.new_zeros(len(finest), *grid, self._width)
-        for level, weight in reversed(list(zip(coarse, self._weights[1:], strict=True))):
+        found: Tensor | None = None
+        for level, weight in reversed(list(zip(coarse, self._weights[1:], strict=True))):  # the widest comes first
             part = (level @ weight).permute(0, 3, 1, 2)  # (b, r_l, h_l, w_l), the channels of a patch side by side
-            large = functional.interpolate(part, size=grid, mode="bilinear", align_corners=False)
-            found[..., : weight.shape[1]] += large.permute(0, 2, 3, 1)
+            large = functional.interpolate(part, size=grid, mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
+            if found is None:
+                found = functional.pad(large, (0, self._width - large.shape[3])).contiguous()
+            else:
+                found[..., : large.shape[3]] += large
+        if found is None:
+            raise ValueError("the pyramid has one level alone")
         first = self._weights[0][:-CONSTANTS]
         found[..., : first.shape[1]] += (finest @ first).add_(self._constant(grid))
         return found

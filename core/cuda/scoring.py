@@ -82,11 +82,11 @@ class BatchScorer:
         self._device, self._method, self._cell = device, method, network.cell
         with torch.no_grad():
             folded = network.folded()
-            self._pooled = PooledMaps(network.backbone, device).eval()
+            self._pooled = PooledMaps(network.backbone, device)
             self._describe = FoldedDescriptor(folded, device)
-            self._search = HalfSearch(
-                torch.from_numpy(folded.centres).to(device), centres_needed(method.score, method.neighbours)
-            )
+            centres = torch.from_numpy(folded.centres).to(device)
+            count = centres_needed(method.score, method.neighbours)
+            self._search = HalfSearch(centres, count, centred=True)
             self._radii = network.centre_radii.to(device)
         self._width = folded.centres.shape[1]
         self._most = _BATCH_PIXELS

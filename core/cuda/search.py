@@ -9,25 +9,26 @@ from torch import Tensor
 
 _GROUP = 32
 """Centres of which first the best alone is looked at."""
-_MORE = 2
+_MORE = 1
 """Candidates beyond those asked for."""
-_RANKS = 1 << 23
+_RANKS = 1 << 25
 """Numbers that one tile of queries may rank at once: no matrix of all queries and all centres ever exists."""
 _LARGEST = 16.0
 """Length that the longest centre is scaled to: its square fits, and so does what lies a thousand times as far."""
-_LIMIT = 60000.0
-"""A little less than the largest number in half precision."""
+_WIDE = 256
+"""Channels from which on torch's own distances are faster than a difference, its square and their sum."""
 
 
 class HalfSearch:
     """A bank made ready to be searched again and again."""
 
-    def __init__(self, bank: Tensor, count: int) -> None:
+    def __init__(self, bank: Tensor, count: int, *, centred: bool = False) -> None:
         """Prepare.
 
         Args:
             bank: (M, D') float32 centres, M >= count; fixed.
             count: How many centres for each query.
+            centred: Whether the centres lie around the origin already.
 
         Raises:
             ValueError: The bank is too small.
@@ -35,12 +36,12 @@ class HalfSearch:
         if len(bank) < count:
             raise ValueError(f"the bank holds {len(bank)} centres, fewer than the {count} asked for")
         self._bank, self._count = bank, count
-        self._middle = bank.mean(dim=0)
-        centred = bank - self._middle
-        longest = centred.square().sum(dim=1).amax().sqrt().clamp(min=1e-30)
+        self._middle = None if centred else bank.mean(dim=0)
+        around = bank if self._middle is None else bank - self._middle
+        longest = around.square().sum(dim=1).amax().sqrt().clamp(min=1e-30)
         self._scale = _LARGEST / longest
         self._groups = -(-len(bank) // _GROUP)
-        self._columns = _columns(centred * self._scale, self._groups * _GROUP)  # (columns, M padded)
+        self._columns = _columns(around * self._scale, self._groups * _GROUP)  # (columns, M padded)
 
     def __call__(self, queries: Tensor) -> tuple[Tensor, Tensor]:
         """The nearest centres of every query, without gradient and without a wait for the device.
@@ -58,9 +59,11 @@ class HalfSearch:
         return torch.cat(distances), torch.cat(rows)
 
     def _tile(self, queries: Tensor) -> tuple[Tensor, Tensor]:
-        scaled = torch.sub(queries, self._middle).mul_(self._scale).clamp_(-_LIMIT, _LIMIT)
-        ones = scaled.new_ones(len(scaled), 1).expand(-1, self._columns.shape[0] - scaled.shape[1])
-        ranks = _product(torch.cat((scaled, ones), dim=1).half(), self._columns)
+        width, height = queries.shape[1], self._columns.shape[0]
+        halves = queries.new_ones(len(queries), height, dtype=torch.half)
+        around = queries if self._middle is None else queries - self._middle
+        torch.mul(around, self._scale, out=halves[:, :width])
+        ranks = _product(halves, self._columns)
         rows = self._candidates(ranks)
         apart = _squared_distances(queries, self._bank, rows)
         distances, order = apart.sort(dim=1, stable=True)
@@ -73,12 +76,27 @@ class HalfSearch:
         """
         wanted = min(self._count + _MORE, len(self._bank))
         minima, members = ranks.view(len(ranks), _GROUP, self._groups).min(dim=1)  # (n, groups)
-        groups = minima.topk(min(wanted, self._groups), dim=1, largest=False).indices
         if self._count == 1:
-            return members.gather(1, groups) * self._groups + groups
+            groups = _smallest(minima, min(wanted, self._groups))
+            return self._held(members.gather(1, groups) * self._groups + groups)
+        groups = minima.topk(min(wanted, self._groups), dim=1, largest=False).indices
         rows = torch.arange(_GROUP, device=ranks.device)[:, None] * self._groups + groups[:, None]
         rows = rows.flatten(1)  # (n, GROUP * groups looked at)
-        return rows.gather(1, ranks.gather(1, rows).topk(wanted, dim=1, largest=False).indices)
+        return self._held(rows.gather(1, ranks.gather(1, rows).topk(wanted, dim=1, largest=False).indices))
+
+    def _held(self, rows: Tensor) -> Tensor:
+        """The rows; a query so far away that half precision cannot hold it may have named one that is none."""
+        return rows.clamp_(max=len(self._bank) - 1)
+
+
+def _smallest(values: Tensor, count: int) -> Tensor:
+    """(n, count) places of the smallest of (n, m) values, which are spoiled: for one or two faster than a sort."""
+    places = []
+    for _ in range(count):
+        place = values.argmin(dim=1, keepdim=True)
+        values.scatter_(1, place, torch.inf)
+        places.append(place)
+    return torch.cat(places, dim=1)
 
 
 def _columns(centres: Tensor, padded: int) -> Tensor:
@@ -111,5 +129,7 @@ _GIVES_SINGLE = tuple(int(part) for part in torch.__version__.split(".")[:2]) >=
 
 def _squared_distances(queries: Tensor, bank: Tensor, rows: Tensor) -> Tensor:
     """(n, k) squared distances from (n, D') queries to the centres (n, k), by subtraction."""
+    if queries.shape[1] < _WIDE:
+        return (queries[:, None] - bank[rows]).square().sum(dim=2)
     apart = torch.cdist(queries[:, None], bank[rows], compute_mode="donot_use_mm_for_euclid_dist")
     return apart[:, 0].square()
