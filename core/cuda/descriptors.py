@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from core.cuda.upsampling import mixing
 from core.descriptor import coordinate_channels
 from core.folding import CONSTANTS, FoldedSearch
 
@@ -34,20 +34,19 @@ class FoldedDescriptor:
             (b, h, w, r) float32.
         """
         finest, *coarse = [level.permute(0, 2, 3, 1) for level in pooled]
-        grid = (int(finest.shape[1]), int(finest.shape[2]))
-        found: Tensor | None = None
-        for level, weight in reversed(list(zip(coarse, self._weights[1:], strict=True))):  # the widest comes first
-            part = (level @ weight).permute(0, 3, 1, 2)  # (b, r_l, h_l, w_l), the channels of a patch side by side
-            large = functional.interpolate(part, size=grid, mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
-            if found is None:
-                found = functional.pad(large, (0, self._width - large.shape[3])).contiguous()
-            else:
-                found[..., : large.shape[3]] += large
-        if found is None:
-            raise ValueError("the pyramid has one level alone")
+        b, height, width = finest.shape[:3]
+        found = finest.new_zeros(b * height, width, self._width)
+        for level, weight in zip(coarse, self._weights[1:], strict=True):
+            part = level @ weight  # (b, h_l, w_l, r_l)
+            rows, columns, channels = part.shape[1:]
+            tall = mixing(height, rows, part.device) @ part.reshape(b, rows, columns * channels)
+            across = mixing(width, columns, part.device).expand(b * height, width, columns)
+            found[..., :channels].baddbmm_(across, tall.view(b * height, columns, channels))
         first = self._weights[0][:-CONSTANTS]
-        found[..., : first.shape[1]] += (finest @ first).add_(self._constant(grid))
-        return found
+        patches = found.view(b, height * width, self._width)[..., : first.shape[1]]
+        patches += self._constant((height, width)).flatten(0, 1)
+        found.view(-1, self._width)[:, : first.shape[1]].addmm_(finest.reshape(-1, finest.shape[3]), first)
+        return found.view(b, height, width, self._width)
 
     def _constant(self, grid: tuple[int, int]) -> Tensor:
         """What is the same for every image, (h, w, r_0)."""

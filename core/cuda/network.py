@@ -20,12 +20,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from core.backbone import Backbone
 from core.compiled_network import largest_difference
+from core.cuda.kernels import HIGH, split
 
 _TOLERANCE = 2e-5
 _DENSE = 300
 """Multiplications per number that goes into a convolution, above which splitting pays."""
-_HIGH = -(1 << 13)
-"""The bits of a float32 that TF32 keeps."""
 _PRECISION = threading.Lock()
 _LOG = logging.getLogger(__name__)
 
@@ -33,25 +32,25 @@ _LOG = logging.getLogger(__name__)
 class PooledMaps(nn.Module):
     """The backbone's maps, each averaged over 3 x 3 (section 3.1); a copy that may stand on another device."""
 
-    def __init__(self, backbone: Backbone, device: torch.device, *, split: bool | None = None) -> None:
+    def __init__(self, backbone: Backbone, device: torch.device, *, splits: bool | None = None) -> None:
         """Copy, fold and move.
 
         Args:
             backbone: Stays as it is.
             device: Where to compute.
-            split: Whether to split numbers in two for the tensor cores; None: where it pays.
+            splits: Whether to split numbers in two for the tensor cores; None: where it pays.
         """
         super().__init__()
         plain, dense = folded(backbone)
         self.backbone = plain.to(device)
-        self.split = False
-        if (dense >= _DENSE and device.type == "cuda") if split is None else split:
+        self.splits = False
+        if (dense >= _DENSE and device.type == "cuda") if splits is None else splits:
             self._try_split()
         self.eval()
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """From (b, H, W, 3) uint8 images to one (b, channels, h_l, w_l) float32 map per level."""
-        with precision(tf32=self.split):
+        with precision(tf32=self.splits):
             maps = cast("Sequence[Tensor]", self.backbone(images))
         return [functional.avg_pool2d(level, 3, stride=1, padding=1) for level in maps]
 
@@ -67,11 +66,11 @@ class PooledMaps(nn.Module):
                 if type(module) is not nn.Conv2d or module.groups > 1 or module.padding_mode != "zeros":
                     return
                 candidate.set_submodule(name, SplitConvolution(module))
-        self.backbone, self.split = candidate, True
+        self.backbone, self.splits = candidate, True
         found = largest_difference(right, self(images))
         if found > _TOLERANCE:
             _LOG.warning("%s is not split: it would differ by %.1e.", plain.name, found)
-            self.backbone, self.split = plain, False
+            self.backbone, self.splits = plain, False
 
 
 class SplitConvolution(nn.Module):
@@ -80,7 +79,7 @@ class SplitConvolution(nn.Module):
     def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__()
         weight = convolution.weight.detach().contiguous()
-        high = (weight.view(torch.int32) & _HIGH).view(torch.float32)
+        high = (weight.view(torch.int32) & HIGH).view(torch.float32)
         parts = torch.cat((high, high, weight - high), dim=1).contiguous(memory_format=torch.channels_last)
         self.register_buffer("weight", parts)
         self.register_buffer("bias", convolution.bias)
@@ -88,15 +87,10 @@ class SplitConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """As `nn.Conv2d`, while TF32 is allowed."""
-        b, channels, height, width = x.shape
         rows = x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)  # (b, h, w, c) side by side
-        parts = rows.new_empty(b, height, width, 3 * channels)
-        high, low, again = parts.split(channels, dim=3)
-        torch.bitwise_and(rows.view(torch.int32), _HIGH, out=high.view(torch.int32))
-        torch.sub(rows, high, out=low)
-        again.copy_(high)
+        parts = split(rows).permute(0, 3, 1, 2)
         bias = cast("Tensor | None", self.bias)
-        return functional.conv2d(parts.permute(0, 3, 1, 2), cast("Tensor", self.weight), bias, *self._how)
+        return functional.conv2d(parts, cast("Tensor", self.weight), bias, *self._how)
 
 
 @contextmanager

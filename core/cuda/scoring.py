@@ -161,7 +161,7 @@ class BatchScorer:
         return self._compute(host.to(self._device, non_blocking=True), size.maker)
 
     def _one(self, host: Tensor, size: "_Size") -> tuple[Tensor, Tensor]:
-        """One image: the first of a size as it comes, which warms up; then recorded once and played back."""
+        """One image: the first of a size as it comes, as it may be the only one; then recorded and played back."""
         size.seen += 1
         if size.seen > 1 and size.recording is None:
             size.recording = Recording(lambda images: self._compute(images, size.maker), host.to(self._device))
@@ -189,8 +189,9 @@ class Recording:
     """A computation on one image, recorded as a CUDA graph: launched as a whole instead of kernel by kernel."""
 
     def __init__(self, compute: Callable[[Tensor], tuple[Tensor, Tensor]], images: Tensor) -> None:
-        """Record; the computation must have run once before."""
+        """Record. Before that compute once: what is kept from call to call must not be made while recording."""
         self._images = images
+        compute(images)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):  # other threads may use the device
             self._outputs = compute(images)

@@ -7,6 +7,8 @@ wrong by some 1e-5 of ``|q| |c|``; the candidates that it names are then measure
 import torch
 from torch import Tensor
 
+from core.cuda.kernels import squared_distances
+
 _GROUP = 32
 """Centres of which first the best alone is looked at."""
 _MORE = 1
@@ -15,8 +17,6 @@ _RANKS = 1 << 25
 """Numbers that one tile of queries may rank at once: no matrix of all queries and all centres ever exists."""
 _LARGEST = 16.0
 """Length that the longest centre is scaled to: its square fits, and so does what lies a thousand times as far."""
-_WIDE = 256
-"""Channels from which on torch's own distances are faster than a difference, its square and their sum."""
 
 
 class HalfSearch:
@@ -65,7 +65,10 @@ class HalfSearch:
         torch.mul(around, self._scale, out=halves[:, :width])
         ranks = _product(halves, self._columns)
         rows = self._candidates(ranks)
-        apart = _squared_distances(queries, self._bank, rows)
+        apart = squared_distances(queries, self._bank, rows)
+        if self._count == 1:
+            distances, order = apart.min(dim=1, keepdim=True)
+            return distances, rows.gather(1, order)
         distances, order = apart.sort(dim=1, stable=True)
         return distances[:, : self._count], rows.gather(1, order)[:, : self._count]
 
@@ -125,11 +128,3 @@ def _product(queries: Tensor, columns: Tensor) -> Tensor:
 
 _GIVES_SINGLE = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 8)
 """Whether torch can give a product of halves in float32; without it the product takes longer and is the same."""
-
-
-def _squared_distances(queries: Tensor, bank: Tensor, rows: Tensor) -> Tensor:
-    """(n, k) squared distances from (n, D') queries to the centres (n, k), by subtraction."""
-    if queries.shape[1] < _WIDE:
-        return (queries[:, None] - bank[rows]).square().sum(dim=2)
-    apart = torch.cdist(queries[:, None], bank[rows], compute_mode="donot_use_mm_for_euclid_dist")
-    return apart[:, 0].square()

@@ -5,13 +5,12 @@ not, so both are written as such.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from core.cuda.search import HalfSearch
+from core.cuda.upsampling import mixing
 from core.descriptor import Descriptor, coordinate_channels
 from core.neighbours import distances_to_known
 
@@ -64,13 +63,6 @@ def _upsampled(part: Tensor, height: int, width: int) -> Tensor:
     b, rows, columns, channels = part.shape
     if (rows, columns) == (height, width):
         return part
-    down, across = _mixing(height, rows, part.device), _mixing(width, columns, part.device)
+    down, across = mixing(height, rows, part.device), mixing(width, columns, part.device)
     tall = (down @ part.reshape(b, rows, columns * channels)).view(b * height, columns, channels)
     return (across @ tall).view(b, height, width, channels)
-
-
-@lru_cache(maxsize=64)
-def _mixing(size: int, coarse: int, device: torch.device) -> Tensor:
-    """(size, coarse) weights of the coarse cells along one axis."""
-    eye = torch.eye(coarse, device=device)[None]
-    return functional.interpolate(eye, size=size, mode="linear", align_corners=False)[0].T.contiguous()

@@ -185,11 +185,11 @@ def test_that_folded_normalisations_and_split_numbers_change_nothing(backbone: s
             torch.nn.init.uniform_(module.running_mean, -0.2, 0.2)  # type: ignore[arg-type]
             torch.nn.init.uniform_(module.running_var, 0.5, 1.5)  # type: ignore[arg-type]
     images = torch.from_numpy(np.stack([picture(seed, 64, 96) for seed in range(2)]))
-    copied = PooledMaps(bare, torch.device("cpu"), split=split)
+    copied = PooledMaps(bare, torch.device("cpu"), splits=split)
     pooled = [torch.nn.functional.avg_pool2d(level, 3, stride=1, padding=1) for level in bare(images)]
     for one, other in zip(copied(images), pooled, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5 * float(other.abs().max()))
-    assert copied.split == (split and backbone not in {"lite0", "efficientnet_b5"})  # these pad as the picture asks for
+    assert copied.splits == (split and backbone not in {"lite0", "efficientnet_b5"})  # these pad as the picture asks for
     left = [m for m in copied.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert not left
 
@@ -212,7 +212,7 @@ def test_that_the_maps_on_a_device_are_those_of_double_precision(backbone: str) 
     pixels = (images.permute(0, 3, 1, 2).double() / 255.0 - bare.mean) / bare.std
     for one, other in zip(found, bare.double().network(pixels), strict=True):
         right = torch.nn.functional.avg_pool2d(other, 3, stride=1, padding=1)
-        assert float((one.cpu() - right).norm() / right.norm()) < 3e-6
+        assert float((one.cpu() - right).norm() / right.norm()) < 2e-5
 
 
 @needs_cuda

@@ -1,0 +1,65 @@
+"""The kernels of `core.cuda.kernels` in Triton. Imported only where Triton is wanted."""
+
+import torch
+import triton  # type: ignore[import-untyped,import-not-found,unused-ignore]
+import triton.language as tl  # type: ignore[import-untyped,import-not-found,unused-ignore]
+from torch import Tensor
+
+_BLOCK = 1024
+
+
+@triton.jit  # type: ignore[untyped-decorator,unused-ignore]
+def _split(x, out, count, CHANNELS: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = at < count
+    value = tl.load(x + at, mask=inside)
+    high = (value.to(tl.int32, bitcast=True) & -8192).to(tl.float32, bitcast=True)
+    to = out + at + 2 * CHANNELS * (at // CHANNELS)
+    tl.store(to, high, mask=inside)
+    tl.store(to + CHANNELS, value - high, mask=inside)
+    tl.store(to + 2 * CHANNELS, high, mask=inside)
+
+
+@triton.jit  # type: ignore[untyped-decorator,unused-ignore]
+def _squared_distances(  # type: ignore[no-untyped-def]  # noqa: ANN202
+    queries,  # noqa: ANN001
+    bank,  # noqa: ANN001
+    rows,  # noqa: ANN001
+    out,  # noqa: ANN001
+    WIDTH: tl.constexpr,  # noqa: N803
+    COUNT: tl.constexpr,  # noqa: N803
+    BLOCK: tl.constexpr,  # noqa: N803
+):
+    query = tl.program_id(0).to(tl.int64)
+    for k in tl.static_range(COUNT):
+        row = tl.load(rows + query * COUNT + k)
+        total = tl.zeros((BLOCK,), tl.float32)
+        for start in range(0, WIDTH, BLOCK):
+            at = start + tl.arange(0, BLOCK)
+            inside = at < WIDTH
+            apart = tl.load(queries + query * WIDTH + at, mask=inside, other=0.0)
+            apart -= tl.load(bank + row * WIDTH + at, mask=inside, other=0.0)
+            total += apart * apart
+        tl.store(out + query * COUNT + k, tl.sum(total))
+
+
+def split(rows: Tensor) -> Tensor:
+    """See `core.cuda.kernels.split`."""
+    channels = rows.shape[3]
+    out = rows.new_empty(*rows.shape[:3], 3 * channels)
+    count = rows.numel()
+    _split[(triton.cdiv(count, _BLOCK),)](rows, out, count, CHANNELS=channels, BLOCK=_BLOCK)
+    return out
+
+
+def squared_distances(queries: Tensor, bank: Tensor, rows: Tensor) -> Tensor:
+    """See `core.cuda.kernels.squared_distances`."""
+    queries, bank, rows = queries.contiguous(), bank.contiguous(), rows.contiguous()
+    count, width = rows.shape[1], queries.shape[1]
+    out = torch.empty(rows.shape, dtype=torch.float32, device=rows.device)
+    block = min(1024, triton.next_power_of_2(width))
+    warps = 4 if block >= 512 else 1
+    _squared_distances[(len(queries),)](
+        queries, bank, rows, out, WIDTH=width, COUNT=count, BLOCK=block, num_warps=warps
+    )
+    return out
