@@ -20,6 +20,7 @@ from core.backbone import build_backbone
 from core.checkpoint import Checkpoint, TrainingState, fingerprint_of, restore, restore_network, state_of
 from core.config import Bank, Config, FeatureScale, Method
 from core.cuda.network import PooledMaps
+from core.cuda.training import DeviceSearch, RecordedGradients, chosen_patches
 from core.dataset import Sample
 from core.device import choose_device, describe_device, memory_told, room_on
 from core.errors import DatasetError, ImageError
@@ -204,6 +205,10 @@ class _Features:
     def __len__(self) -> int:
         return len(self.masks)
 
+    def alike(self) -> bool:
+        """Whether all images have the same grid and the same valid patches."""
+        return all(torch.equal(mask, self.masks[0]) for mask in self.masks)
+
     def pyramid(self, indices: Sequence[int]) -> list[Tensor]:
         """The pooled and scaled pyramids of images of one grid shape."""
         levels = self.cache.batch(indices)
@@ -307,13 +312,15 @@ def _optimise(
     patches = settings.batch_size * features.masks[0].numel()
     count = method.neighbours + method.hard_negatives
     search = training_search(network.backbone.channels, network.bank, count, patches)
+    gradients = _gradients_of(network, features, search, method, settings.batch_size)
     stride = max(1, min(_STEPS_PER_RECORD, settings.epochs * steps // _RECORDS))  # a short training shows every step
     for epoch in range(first, settings.epochs):
         order = torch.randperm(len(features), generator=generator).tolist()
         for step in range(steps):
             run.cancel.check()
             batch = order[step * settings.batch_size : (step + 1) * settings.batch_size]
-            recorder.add(_step(network, features.distances(batch, search), optimiser, method))
+            recorder.add(gradients(batch))
+            optimiser.step()
             done = epoch + (step + 1) / steps
             if (step + 1) % stride == 0 or step + 1 == steps:
                 record = recorder.flush(done)
@@ -322,12 +329,37 @@ def _optimise(
     return recorder.history
 
 
-def _step(network: CfaModel, distances: Tensor, optimiser: torch.optim.Optimizer, method: Method) -> Tensor:
-    """One step of gradient descent; returns the six figures of a `StepRecord`, on the device."""
+def _gradients_of(
+    network: CfaModel, features: _Features, search: TrainingSearch, method: Method, batch_size: int
+) -> Callable[[Sequence[int]], Tensor]:
+    """What computes the gradients of a batch of images, and returns the figures of `_gradients`.
+
+    On a CUDA device, where all images look alike to it, full batches run from a recording.
+    """
+
+    def plainly(batch: Sequence[int]) -> Tensor:
+        return _gradients(network, features.distances(batch, search), method)
+
+    if not isinstance(search, DeviceSearch) or len(features) < batch_size or not features.alike():
+        return plainly
+    first = list(range(batch_size))
+    valid = torch.stack([features.masks[index] for index in first])
+    chosen = chosen_patches(valid, network.bank.device)
+    recorded = RecordedGradients(
+        lambda pyramid: _gradients(network, search.of_chosen(pyramid, network.descriptor, chosen), method),
+        features.pyramid(first),
+        [*network.descriptor.parameters(), network.radius],
+    )
+    return lambda batch: recorded(features.pyramid(batch)) if len(batch) == batch_size else plainly(batch)
+
+
+def _gradients(network: CfaModel, distances: Tensor, method: Method) -> Tensor:
+    """The gradients of one step, left at the parameters; returns the six figures of a `StepRecord`, on the device."""
     terms = cfa_loss(distances, network.radius, neighbours=method.neighbours, alpha=method.alpha, nu=method.nu)
-    optimiser.zero_grad(set_to_none=True)
+    for parameter in (*network.descriptor.parameters(), network.radius):
+        parameter.grad = None
     terms.total.backward()  # type: ignore[no-untyped-call]
-    figures = torch.stack(
+    return torch.stack(
         (
             terms.total,
             terms.attraction,
@@ -337,8 +369,6 @@ def _step(network: CfaModel, distances: Tensor, optimiser: torch.optim.Optimizer
             terms.repulsion_active,
         )
     ).detach()
-    optimiser.step()
-    return figures
 
 
 class _Recorder:

@@ -152,8 +152,20 @@ def test_that_a_training_that_was_cut_off_goes_on_to_the_same_model(
 
 
 @needs_cuda
+def test_that_recorded_steps_are_those_that_are_not_recorded(
+    parts: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nine images in batches of four: the last batch of an epoch is never recorded."""
+    recorded = on_device(parts, epochs=3, initial_radius=0.65)
+    monkeypatch.setattr(training._Features, "alike", lambda _: False)
+    plain = on_device(parts, epochs=3, initial_radius=0.65)
+    torch.testing.assert_close(recorded.network.descriptor.weight, plain.network.descriptor.weight, rtol=1e-3, atol=1e-5)
+    assert recorded.summary.history[-1].loss == pytest.approx(plain.summary.history[-1].loss, rel=1e-4)
+
+
+@needs_cuda
 def test_that_no_step_waits_for_the_device(parts: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    step = training._step
+    step = training._gradients
 
     def watched(*arguments: object) -> Tensor:
         torch.cuda.set_sync_debug_mode("error")
@@ -171,6 +183,7 @@ def test_that_no_step_waits_for_the_device(parts: tuple[Sample, ...], monkeypatc
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
-    monkeypatch.setattr(training, "_step", watched)
+    monkeypatch.setattr(training, "_gradients", watched)
+    monkeypatch.setattr(training._Features, "alike", lambda _: False)  # nothing recorded: each step from Python
     monkeypatch.setattr(training._Features, "distances", watched_distances)
     on_device(parts, epochs=2)
