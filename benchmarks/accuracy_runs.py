@@ -139,8 +139,8 @@ class _Epochs(Checkpoint):
 
 def _best(epochs: _Epochs, trained: TrainedModel, dataset: Dataset, device: str, report: Report) -> dict[str, Any]:
     """The figures that choosing the epoch by the test images would have given, each figure its own, as published."""
-    if trained.config.method.score is Score.EXCESS:
-        raise ValueError("the excess needs the centres' radii, which are measured after the last epoch only")
+    if trained.config.method.score in (Score.EXCESS, Score.TANGENT):
+        raise ValueError("the score needs the centres' radii, which are measured after the last epoch only")
     figures, method = [], trained.config.method
     for state in epochs.states:
         network = CfaModel(

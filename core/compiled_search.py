@@ -71,7 +71,13 @@ def _from_images(front: Any, folded: FoldedSearch, count: int, step: int) -> Any
         rows = graph.smallest(ranks)[1]
         winners = ops.gather(own, rows, graph.scalar(0))  # (step, w, count, r)
         apart = ops.subtract(ops.unsqueeze(descriptor, graph.ints(2)), winners)  # without cancellation
-        return [ops.reduce_sum(ops.multiply(apart, apart), graph.ints(3), keep_dims=False).output(0), rows]
+        distances = ops.reduce_sum(ops.multiply(apart, apart), graph.ints(3), keep_dims=False)
+        if count == 1 and folded.axes.shape[1]:
+            axes = ops.gather(ops.constant(folded.axes), ops.squeeze(rows, graph.ints(2)), graph.scalar(0))
+            along = ops.matmul(apart, axes, transpose_a=False, transpose_b=True)  # (step, w, 1, A)
+            less = ops.reduce_sum(ops.multiply(along, along), graph.ints(3), keep_dims=False)
+            distances = ops.relu(ops.subtract(distances, less))
+        return [distances.output(0), rows]
 
     finest, *coarse = folded.weights
     weights = [finest, *(np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in coarse)]

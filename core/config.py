@@ -42,6 +42,9 @@ class Score(StrEnum):
     EXCESS = "excess"
     """Ours: how far the patch lies outside the hypersphere of its nearest centre, whose radius is the mean distance of
     the good patches nearest to it."""
+    TANGENT = "tangent"
+    """Ours: the length of the tangent from the patch to that hypersphere: the root of what its squared distance has more
+    than the squared radius. Further out it comes near the distance itself."""
 
 
 class FeatureScale(StrEnum):
@@ -150,11 +153,13 @@ class Method:
         feature_scale: See `FeatureScale`.
         descriptor_start: See `DescriptorStart`.
         score: See `Score`.
+        centre_axes: How many directions of each centre, those along which its good patches vary most, count less in
+            the distance: spheres become ellipsoids. 0: spheres. The score `certainty` is always that of spheres.
         smoothing: Sigma of the Gaussian on the anomaly map, in pixels of the network's input.
     """
 
     bank: Bank = Bank.GLOBAL
-    bank_ratio: int = 1
+    bank_ratio: int = 2
     descriptor_ratio: int = 1
     neighbours: int = 3
     hard_negatives: int = 3
@@ -163,9 +168,10 @@ class Method:
     nu: float = 1e-3
     ema_beta: float = 0.1
     feature_scale: FeatureScale = FeatureScale.REFERENCE
-    score: Score = Score.EXCESS
+    score: Score = Score.TANGENT
     smoothing: float = 4.0
     descriptor_start: DescriptorStart = DescriptorStart.ORTHOGONAL
+    centre_axes: int = 16
 
     def __post_init__(self) -> None:
         _hold_to_types(self)
@@ -177,6 +183,7 @@ class Method:
         _require(self.alpha >= 0, f"Alpha is {self.alpha}; it must not be negative.")
         _require(self.nu > 0, f"Nu is {self.nu}; it must be above 0.")
         _require(0 < self.ema_beta <= 1, f"The EMA share is {self.ema_beta}; use above 0 and up to 1.")
+        _require(0 <= self.centre_axes <= 64, f"The number of centre axes is {self.centre_axes}; use 0 to 64.")
         _require(0 <= self.smoothing <= 64, f"The smoothing is {self.smoothing} pixels; use 0 to 64.")
 
 
@@ -216,7 +223,7 @@ class Training:
         _require(0 <= self.seed < 2**31, f"The seed is {self.seed}; use 0 to 2147483647.")
 
 
-_BEFORE_ORTHOGONAL = {"descriptor_start": DescriptorStart.PUBLISHED}
+_BEFORE_CHOICE = {"descriptor_start": DescriptorStart.PUBLISHED, "centre_axes": 0}
 """Of models from before there was a choice."""
 _TRAINING_OF_GLOBAL: dict[str, object] = {"epochs": 1, "learning_rate": 3e-5}
 _TRAINING_OF_POSITIONAL: dict[str, object] = {"epochs": 20, "learning_rate": 1e-3}
@@ -293,7 +300,7 @@ class Config:
                 preset=str(data["preset"]),
                 backbone=str(data["backbone"]),
                 preprocessing=Preprocessing(**pre),
-                method=Method(**(_BEFORE_ORTHOGONAL | data["method"])),
+                method=Method(**(_BEFORE_CHOICE | data["method"])),
                 training=Training(**data["training"]),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -313,6 +320,7 @@ PRESETS: dict[str, Config] = {
             feature_scale=FeatureScale.PUBLISHED,
             descriptor_start=DescriptorStart.PUBLISHED,
             score=Score.CERTAINTY,
+            centre_axes=0,
             initial_radius=1e-5,
         ),
         training=Training(epochs=30, learning_rate=1e-3, holdout=0.0),

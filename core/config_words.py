@@ -64,4 +64,5 @@ def score(config: Config) -> str:
         Score.CERTAINTY: "nearest distance times certainty",
         Score.NEAREST: "nearest distance",
         Score.EXCESS: "distance beyond that of good patches",
+        Score.TANGENT: "squared distance beyond that of good patches",
     }[config.method.score]

@@ -201,9 +201,7 @@ class Inspector:
                     raise outcome
                 yield _inspection(outcome[1], outcome[0], name)
 
-    def _results(
-        self, decode: "_Decode", samples: Sequence[Sample]
-    ) -> Generator[Inspection | Failure, None, None]:
+    def _results(self, decode: "_Decode", samples: Sequence[Sample]) -> Generator[Inspection | Failure, None, None]:
         """The results for files, one by one or batch by batch."""
         if self._scorer is None:
             with closing(ahead(decode, samples)) as prepared:

@@ -29,8 +29,8 @@ from core.threshold import Threshold
 from core.trained_model import Calibration, TrainedModel, TrainingSummary
 from core.version import VERSION
 
-FORMAT_VERSION = 2
-"""2: with the radii of the centres."""
+FORMAT_VERSION = 3
+"""2: with the radii of the centres. 3: with their axes."""
 SUFFIX = ".cfa"
 _KEY = "cfa"
 _FIELDS = frozenset(
@@ -107,12 +107,20 @@ def load_model(path: Path) -> TrainedModel:
         _refuse(path, "it is damaged (its digest does not match)")
     try:
         tensors = safetensors.torch.load(data)
-        if content["format_version"] == 1:
-            tensors["centre_radii"] = tensors["bank"].new_zeros(len(tensors["bank"]))
+        _bring_up_to_date(tensors, content["format_version"])
         return _build(content, tensors)
     except (safetensors.SafetensorError, *_MISFITS) as error:
         why = f": {error}" if isinstance(error, CfaError) else ""
         raise ModelFileError(f"{path} cannot be used: its parts do not fit together{why}. {_REMEDY}") from error
+
+
+def _bring_up_to_date(tensors: dict[str, Tensor], version: int) -> None:
+    """Add what a format before this one did not have, such that the model scores as it did."""
+    bank = tensors["bank"]
+    if version < 2:
+        tensors["centre_radii"] = bank.new_zeros(len(bank))
+    if version < 3:
+        tensors["centre_axes"] = bank.new_zeros(len(bank), 0, bank.shape[1])
 
 
 def _build(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TrainedModel:
@@ -128,6 +136,7 @@ def _build(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
     centres, width = bank.shape
     _require_fit(width == network.bank.shape[1] and centres >= config.method.neighbours)
     network.set_bank(bank)
+    network.centre_axes = bank.new_zeros(centres, tensors["centre_axes"].shape[1], width)
     _require_fit(all(tensors[name].dtype == mine.dtype for name, mine in network.state_dict().items()))
     _require_fit(all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()))
     network.load_state_dict(dict(tensors), strict=True)

@@ -87,6 +87,32 @@ def _compiled_search(count: int) -> CompiledModel | None:
     return CompiledModel(openvino.Model([found.output(0), found.output(1)], [queries, bank, norms]))
 
 
+@torch.no_grad()
+def distances_less_axes(queries: Tensor, bank: Tensor, axes: Tensor, distances: Tensor, rows: Tensor) -> Tensor:
+    """Take from squared distances what lies along the centres' axes.
+
+    Args:
+        queries: (n, D').
+        bank: (M, D').
+        axes: (M, A, D') orthogonal directions of each centre, no longer than 1: a step along one of length a counts
+            1 - a² of its square.
+        distances: (n, 1) squared distances to the nearest centres.
+        rows: (n, 1) rows of these.
+
+    Returns:
+        (n, 1), not negative.
+    """
+    if axes.shape[1] == 0:
+        return distances
+    less = torch.empty_like(distances)
+    for start in range(0, len(queries), QUERY_TILE):
+        part = slice(start, start + QUERY_TILE)
+        row = rows[part, 0]
+        along = torch.einsum("nad,nd->na", axes[row], queries[part] - bank[row])
+        less[part] = along.square().sum(dim=1, keepdim=True)
+    return (distances - less).clamp_(min=0.0)
+
+
 class _DistancesToCentres(torch.autograd.Function):
     """Squared distances to known centres, with gradient to the queries and without gathering the centres."""
 

@@ -19,8 +19,9 @@ def patch_scores(squared_distances: Tensor, score: Score, radii: Tensor | None =
 
     Args:
         squared_distances: (n, K), ascending, not negative; K = 1 is enough where the score has no certainty.
-        score: Nearest distance (equation 4), that times its certainty (equation 5), or its excess over `radii`.
-        radii: (n,) centre radius of the nearest centre; for `Score.EXCESS` alone.
+        score: Nearest distance (equation 4), that times its certainty (equation 5), its excess over `radii`, or the
+            tangent to a sphere of that radius.
+        radii: (n,) centre radius of the nearest centre; for `Score.EXCESS` and `Score.TANGENT` alone.
 
     Returns:
         (n,) float32, in units of feature distance, >= 0.
@@ -29,11 +30,12 @@ def patch_scores(squared_distances: Tensor, score: Score, radii: Tensor | None =
     nearest = distances[:, 0]
     if score is Score.NEAREST:
         return nearest
-    if score is Score.EXCESS:
-        if radii is None:
-            raise ValueError("the excess is measured from the centres' radii")
-        return (nearest - radii).clamp_(min=0)
-    return functional.softmin(distances, dim=1)[:, 0] * nearest
+    if score is Score.CERTAINTY:
+        return functional.softmin(distances, dim=1)[:, 0] * nearest
+    if radii is None:
+        raise ValueError("the score is measured from the centres' radii")
+    excess = (nearest - radii).clamp_(min=0)
+    return excess if score is Score.EXCESS else (excess * (nearest + radii)).sqrt_()
 
 
 def anomaly_map(

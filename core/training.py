@@ -17,8 +17,9 @@ from torch import Tensor
 
 from core.ahead import AHEAD, DECODERS, ahead
 from core.backbone import build_backbone
+from core.centre_shapes import centre_shapes
 from core.checkpoint import Checkpoint, TrainingState, fingerprint_of, restore, restore_network, state_of
-from core.config import Bank, Config, FeatureScale, Method
+from core.config import Bank, Config, FeatureScale, Method, Score
 from core.cuda.network import PooledMaps
 from core.cuda.training import DeviceSearch, RecordedGradients, chosen_patches
 from core.dataset import Sample
@@ -121,7 +122,7 @@ def train(
             restore_network(left, network)
         history = _optimise(network, features, generator, left, lambda state: kept.save(fingerprint, state), run)
         described = features.described(lambda _done: run.cancel.check())
-        network.centre_radii.copy_(centre_radii(described, len(features), network.bank, config.training.seed))
+        _measure_shapes(network, described, len(features), config)
     network.requires_grad_(requires_grad=False).cpu()
     summary = TrainingSummary(
         images=len(masks),
@@ -137,6 +138,17 @@ def train(
     created = datetime.now(UTC).isoformat(timespec="seconds")
     trained = TrainedModel(config, network.eval(), Calibration(), None, summary, created)
     return _calibrate(trained, held_out, device, started, run)
+
+
+def _measure_shapes(network: CfaModel, described: Iterator[Described], count: int, config: Config) -> None:
+    """Axes and radii of the centres, under the trained descriptor."""
+    method, seed = config.method, config.training.seed
+    if method.centre_axes == 0 or method.score is Score.CERTAINTY or len(network.bank[0]) < 2:
+        network.centre_radii.copy_(centre_radii(described, count, network.bank, seed))
+        return
+    shapes = centre_shapes(described, count, network.bank, method.centre_axes, seed)
+    network.centre_axes = shapes.axes.to(network.bank.device)
+    network.centre_radii.copy_(shapes.radii)
 
 
 def split(good: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:

@@ -160,7 +160,8 @@ FIELDS: tuple[Choice | Number, ...] = (
         "How distances become a score: by how much a patch is further from what is remembered than good patches are, "
         "or the distance itself (equation 4 of the paper), or with its certainty (equation 5).",
         (
-            (Score.EXCESS, "Beyond good patches"),
+            (Score.TANGENT, "Beyond good patches"),
+            (Score.EXCESS, "Beyond good patches, not squared"),
             (Score.NEAREST, "Nearest distance"),
             (Score.CERTAINTY, "With certainty"),
         ),

@@ -62,7 +62,7 @@ def squared_distances_plainly(queries: Tensor, bank: Tensor, rows: Tensor) -> Te
 
 
 @lru_cache(maxsize=2)
-def _usable(cuda: bool) -> Any:  # noqa: FBT001
+def _usable(cuda: bool) -> Any:
     """The module with the kernels, or None where they cannot run or do not give what torch gives."""
     if not cuda:
         return None
@@ -71,9 +71,14 @@ def _usable(cuda: bool) -> Any:  # noqa: FBT001
 
         queries, bank = torch.randn(5, 300, device="cuda"), torch.randn(7, 300, device="cuda")
         rows = torch.randint(0, 7, (5, 2), device="cuda")
-        found, right = triton_kernels.squared_distances(queries, bank, rows), squared_distances_plainly(queries, bank, rows)
+        found, right = (
+            triton_kernels.squared_distances(queries, bank, rows),
+            squared_distances_plainly(queries, bank, rows),
+        )
         parts = queries.view(1, 1, 5, 300)
-        same = torch.equal(triton_kernels.split(parts), split_plainly(parts)) and torch.allclose(found, right, rtol=1e-5)
+        same = torch.equal(triton_kernels.split(parts), split_plainly(parts)) and torch.allclose(
+            found, right, rtol=1e-5
+        )
     except Exception as error:  # noqa: BLE001  a missing compiler, another driver: Triton has many ways to fail
         _LOG.warning("Without Triton some steps on the graphics card take longer: %s", error)
         return None

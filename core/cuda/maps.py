@@ -29,7 +29,9 @@ class MapMaker:
         height, width = inspected.shape
         grid = -(-height // cell), -(-width // cell)  # the cells that hold any of the crop
         self._down = torch.from_numpy(_along(grid[0], height, cell, sigma)).to(device)  # (height, rows)
-        self._across = torch.from_numpy(_along(grid[1], width, cell, sigma)).to(device).T.contiguous()  # (columns, width)
+        self._across = (
+            torch.from_numpy(_along(grid[1], width, cell, sigma)).to(device).T.contiguous()
+        )  # (columns, width)
         self._grid = grid
         counted = valid[: grid[0], : grid[1]]
         self._counted: Tensor | None = None

@@ -58,7 +58,10 @@ class RecordedGradients:
     """Loss and gradients of a batch as one CUDA graph: launched as a whole instead of kernel by kernel."""
 
     def __init__(
-        self, compute: Callable[[Sequence[Tensor]], Tensor], pyramid: Sequence[Tensor], parameters: Sequence[nn.Parameter]
+        self,
+        compute: Callable[[Sequence[Tensor]], Tensor],
+        pyramid: Sequence[Tensor],
+        parameters: Sequence[nn.Parameter],
     ) -> None:
         """Record.
 

@@ -9,7 +9,7 @@ _BLOCK = 1024
 
 
 @triton.jit  # type: ignore[untyped-decorator,unused-ignore]
-def _split(x, out, count, CHANNELS: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, N803
+def _split(x, out, count, CHANNELS: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: N803
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = at < count
     value = tl.load(x + at, mask=inside)
@@ -21,11 +21,11 @@ def _split(x, out, count, CHANNELS: tl.constexpr, BLOCK: tl.constexpr):  # type:
 
 
 @triton.jit  # type: ignore[untyped-decorator,unused-ignore]
-def _squared_distances(  # type: ignore[no-untyped-def]  # noqa: ANN202
-    queries,  # noqa: ANN001
-    bank,  # noqa: ANN001
-    rows,  # noqa: ANN001
-    out,  # noqa: ANN001
+def _squared_distances(  # type: ignore[no-untyped-def]
+    queries,
+    bank,
+    rows,
+    out,
     WIDTH: tl.constexpr,  # noqa: N803
     COUNT: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803

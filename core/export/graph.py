@@ -178,6 +178,7 @@ class _PatchScores(nn.Module):
     bank: Tensor
     norms: Tensor
     radii: Tensor
+    axes: Tensor
     level_scale: Tensor
 
     def __init__(self, network: CfaModel, config: Config) -> None:
@@ -189,6 +190,7 @@ class _PatchScores(nn.Module):
         self.register_buffer("bank", network.bank.cpu())
         self.register_buffer("norms", self.bank.square().sum(dim=1))
         self.register_buffer("radii", network.centre_radii.cpu())
+        self.register_buffer("axes", network.centre_axes.cpu())
 
     def forward(self, canvas: Tensor) -> Tensor:
         """Score every patch.
@@ -205,7 +207,7 @@ class _PatchScores(nn.Module):
         queries = phi.flatten(1).T  # (n, D')
         squared, rows = self._nearest(queries)
         if self.neighbours == 1:  # without the cancellation of large norms
-            squared = (queries - self.bank.index_select(0, rows[:, 0])).square().sum(dim=1, keepdim=True)
+            squared = self._distances(queries, rows[:, 0])
         else:
             squared = (squared + queries.square().sum(dim=1, keepdim=True)).clamp(min=0.0)
         return self._scores(squared.sqrt(), rows).reshape_as(phi[0])
@@ -233,14 +235,27 @@ class _PatchScores(nn.Module):
         values, order = torch.cat(best, dim=1).topk(self.neighbours, dim=1, largest=False)
         return values, torch.cat(best_rows, dim=1).gather(1, order)
 
+    def _distances(self, queries: Tensor, rows: Tensor) -> Tensor:
+        """See `core.neighbours.distances_less_axes`: squared distances (n, 1) to the centres `rows`."""
+        apart = queries - self.bank.index_select(0, rows)
+        squared = apart.square().sum(dim=1, keepdim=True)
+        if self.axes.shape[1] == 0:
+            return squared
+        along = self.axes.index_select(0, rows) @ apart[:, :, None]  # (n, A, 1)
+        return (squared - along.square().sum(dim=1)).clamp(min=0.0)
+
     def _scores(self, distances: Tensor, rows: Tensor) -> Tensor:
         """See `core.scoring.patch_scores`."""
         nearest = distances[:, 0]
+        radii = self.radii.index_select(0, rows[:, 0])
+        excess = (nearest - radii).clamp(min=0.0)
         match self.score:
             case Score.NEAREST:
                 return nearest
             case Score.EXCESS:
-                return (nearest - self.radii.index_select(0, rows[:, 0])).clamp(min=0.0)
+                return excess
+            case Score.TANGENT:
+                return (excess * (nearest + radii)).sqrt()
             case Score.CERTAINTY:
                 return functional.softmin(distances, dim=1)[:, 0] * nearest
 

@@ -44,10 +44,12 @@ def case(channels: tuple[int, ...], width: int, centres: int, seed: int = 0) -> 
     return maps, descriptor, bank
 
 
-def folded(descriptor: Descriptor, bank: Tensor) -> FoldedSearch:
+def folded(descriptor: Descriptor, bank: Tensor, axes: Tensor | None = None) -> FoldedSearch:
+    axes = bank.new_zeros(len(bank), 0, bank.shape[1]) if axes is None else axes
     weight = descriptor.weight.detach()
     levels = torch.split(weight[:, :-2], list(descriptor.channels), dim=1)
-    return fold([x.numpy() for x in levels], weight[:, -2:].numpy(), descriptor.bias.detach().numpy(), bank.numpy())
+    arrays = [x.numpy() for x in (weight[:, -2:], descriptor.bias.detach(), bank, axes)]
+    return fold([x.numpy() for x in levels], *arrays)
 
 
 def slowly(maps: Levels, descriptor: Descriptor, bank: Tensor, images: Tensor) -> Tensor:
@@ -95,6 +97,22 @@ def test_that_it_finds_what_all_distances_in_double_precision_hold(
         torch.testing.assert_close(everything.gather(1, rows), distances.double(), rtol=2e-5, atol=1e-7)
         assert all(len(set(found)) == count for found in rows.tolist())
         assert bool((distances[:, 1:] >= distances[:, :-1]).all())
+
+
+@pytest.mark.parametrize(("channels", "width"), [((6, 10, 20), 36), ((6, 10, 90), 130), ((20, 10, 5), 9)])
+def test_that_a_step_along_a_centres_axes_counts_less(channels: tuple[int, ...], width: int) -> None:
+    maps, descriptor, bank = case(channels, width, 40)
+    generator = torch.Generator().manual_seed(1)
+    basis = torch.linalg.qr(torch.randn(40, width, 3, generator=generator)).Q
+    axes = (basis * torch.tensor([1.0, 0.8, 0.2])).transpose(1, 2).contiguous()
+    images = pictures(1, 64, 32, seed=3)
+    distances, rows = (
+        found.flatten() for found in CompiledSearch(maps, images, folded(descriptor, bank, axes), STRIDES, 1)(images)
+    )
+    apart = descriptor(maps(images)).permute(0, 2, 3, 1).flatten(0, 2).double() - bank[rows].double()
+    along = (axes[rows].double() @ apart[:, :, None]).square().sum(dim=(1, 2))
+    torch.testing.assert_close(distances.double(), apart.square().sum(dim=1) - along, rtol=1e-4, atol=1e-6)
+    assert float(along.min()) > 0
 
 
 def test_that_a_patch_on_a_centre_is_at_distance_zero() -> None:

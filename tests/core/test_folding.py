@@ -27,13 +27,18 @@ def test_that_folding_keeps_every_distance_and_its_parts_add_up(
     phi = sum((weight @ values for weight, values in zip(levels, patch, strict=True)), coordinates @ place + bias)
     distances = np.square(phi - bank).sum(axis=1)
 
-    folded = fold(levels, coordinates, bias, bank)
+    axes = random.normal(size=(centres, 3, width)).astype(np.float32)
+    along = np.einsum("mad,md->ma", axes, phi - bank)
+
+    folded = fold(levels, coordinates, bias, bank, axes)
     inputs = [np.concatenate((patch[0], place, [1.0])), *patch[1:]]
     rotated = np.zeros(folded.centres.shape[1])
     for weight, values in zip(folded.weights, inputs, strict=True):
         rotated[: weight.shape[1]] += values @ weight
     scale = float(np.abs(phi).max() + np.abs(bank).max()) ** 2
     np.testing.assert_allclose(np.square(rotated - folded.centres).sum(axis=1), distances, rtol=1e-4, atol=1e-5 * scale)
+    turned = np.einsum("mar,mr->ma", folded.axes, rotated - folded.centres)
+    np.testing.assert_allclose(turned, along, rtol=1e-3, atol=1e-4 * scale)
     ranks = sum(values @ part for part, values in zip(folded.products, inputs, strict=True))
     np.testing.assert_allclose(ranks + np.square(rotated).sum(), distances, rtol=1e-4, atol=1e-5 * scale)
 
@@ -42,7 +47,13 @@ def test_that_the_finer_levels_reach_no_further_than_their_channels() -> None:
     """What makes it cheap: the finest level fills its own channels alone."""
     random = np.random.default_rng(0)
     levels = [random.normal(size=(40, count)).astype(np.float32) for count in (4, 9, 20)]
-    folded = fold(levels, np.ones((40, 2), np.float32), np.ones(40, np.float32), np.ones((5, 40), np.float32))
+    folded = fold(
+        levels,
+        np.ones((40, 2), np.float32),
+        np.ones(40, np.float32),
+        np.ones((5, 40), np.float32),
+        np.ones((5, 0, 40), np.float32),
+    )
     assert [part.shape for part in folded.weights] == [(4 + CONSTANTS, 7), (9, 16), (20, 36)]
     assert folded.centres.shape == (5, 36 + 1)
 
@@ -51,5 +62,6 @@ def test_that_the_finer_levels_reach_no_further_than_their_channels() -> None:
 def test_that_products_are_taken_level_by_level_where_that_is_less_work(width: int, in_parts: bool) -> None:
     levels = [np.ones((width, count), np.float32) for count in (256, 512, 1024)]
     bias = np.ones(width, np.float32)
-    folded = fold(levels, np.ones((width, 2), np.float32), bias, np.ones((3, width), np.float32))
+    bank, axes = np.ones((3, width), np.float32), np.ones((3, 0, width), np.float32)
+    folded = fold(levels, np.ones((width, 2), np.float32), bias, bank, axes)
     assert folded.in_parts is in_parts

@@ -189,7 +189,9 @@ def test_that_folded_normalisations_and_split_numbers_change_nothing(backbone: s
     pooled = [torch.nn.functional.avg_pool2d(level, 3, stride=1, padding=1) for level in bare(images)]
     for one, other in zip(copied(images), pooled, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5 * float(other.abs().max()))
-    assert copied.splits == (split and backbone not in {"lite0", "efficientnet_b5"})  # these pad as the picture asks for
+    assert copied.splits == (
+        split and backbone not in {"lite0", "efficientnet_b5"}
+    )  # these pad as the picture asks for
     left = [m for m in copied.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert not left
 

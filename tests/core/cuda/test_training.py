@@ -159,7 +159,9 @@ def test_that_recorded_steps_are_those_that_are_not_recorded(
     recorded = on_device(parts, epochs=3, initial_radius=0.65)
     monkeypatch.setattr(training._Features, "alike", lambda _: False)
     plain = on_device(parts, epochs=3, initial_radius=0.65)
-    torch.testing.assert_close(recorded.network.descriptor.weight, plain.network.descriptor.weight, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(
+        recorded.network.descriptor.weight, plain.network.descriptor.weight, rtol=1e-3, atol=1e-5
+    )
     assert recorded.summary.history[-1].loss == pytest.approx(plain.summary.history[-1].loss, rel=1e-4)
 
 
