@@ -27,8 +27,8 @@ class Shapes(NamedTuple):
     """Of every centre; on the CPU.
 
     Attributes:
-        axes: (M, A, D') float32, orthogonal directions of largest spread, as long as the share of a step along them that
-            does not count; see `core.neighbours.distances_less_axes`.
+        axes: (M, A, D') float32, orthogonal directions of largest spread, as long as the share of a step along them
+            that does not count; see `core.neighbours.distances_less_axes`.
         radii: (M,) float32 mean distance of the good patches nearest to the centre, less what lies along its axes.
     """
 
@@ -40,9 +40,9 @@ class Shapes(NamedTuple):
 def centre_shapes(images: Iterable[Described], count: int, bank: Tensor, axes: int, seed: int) -> Shapes:
     """Measure the good patches around each centre.
 
-    The covariance of those nearest to a centre is drawn to the common one, as by `_PRIOR_SPREAD` more patches: few patches
-    say little. Along its largest directions the distance counts as against the mean variance of the others (probabilistic
-    principal components); what remains is in the same unit as before.
+    The covariance of those nearest to a centre is drawn to the common one, as by `_PRIOR_SPREAD` more patches: few
+    patches say little. Along its largest directions the distance counts as against the mean variance of the others
+    (probabilistic principal components); what remains is in the same unit as before.
 
     Args:
         images: Under the trained descriptor.
@@ -55,16 +55,17 @@ def centre_shapes(images: Iterable[Described], count: int, bank: Tensor, axes: i
     order = rows.argsort(stable=True)
     patches, rows, distances = patches[order], rows[order], distances[order]
     sizes = torch.bincount(rows, minlength=len(bank))
-    groups = patches.split(sizes.tolist())
+    each = sizes.tolist()
+    groups = torch.split(patches, each)
     found = _axes(groups, bank, min(axes, bank.shape[1] - 1))
     lessened = [
         distances_less_axes(group.float(), bank, found, own[:, None], of[:, None])[:, 0]
-        for group, own, of in zip(groups, distances.split(sizes.tolist()), rows.split(sizes.tolist()), strict=True)
+        for group, own, of in zip(groups, torch.split(distances, each), torch.split(rows, each), strict=True)
     ]
-    lengths = torch.cat(lessened).sqrt()
-    sums = torch.zeros(len(bank), device=bank.device).index_add_(0, rows, lengths)
+    lengths, rows, sizes = (values.cpu() for values in (torch.cat(lessened).sqrt(), rows, sizes))
+    sums = torch.zeros(len(bank)).index_add_(0, rows, lengths)  # on the CPU in the same order every time
     radii = (sums + _PRIOR_RADIUS * lengths.mean()) / (sizes + _PRIOR_RADIUS)
-    return Shapes(found.cpu(), radii.cpu())
+    return Shapes(found.cpu(), radii)
 
 
 def _sample(images: Iterable[Described], count: int, bank: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:

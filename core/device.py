@@ -1,7 +1,7 @@
 """Where the engine computes."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -15,7 +15,7 @@ def choose_device(name: str) -> torch.device:
         DeviceError: It is not there.
     """
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -24,9 +24,12 @@ def choose_device(name: str) -> torch.device:
         raise DeviceError(f"The device {name!r} is not supported. Use auto, cpu or cuda.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(f"This machine has no usable CUDA device {name!r}. Use --device cpu, or install its driver.")
-    if device.type == "cuda":
-        torch.backends.cudnn.allow_tf32 = False  # torch's default for convolutions changes scores by a thousandth
     return device
+
+
+def current(device: torch.device) -> AbstractContextManager[object]:
+    """Inside, what is made or started on CUDA without naming a card belongs to this one."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def describe_device(device: torch.device) -> str:
@@ -38,7 +41,7 @@ def describe_device(device: torch.device) -> str:
 
 
 def room_on(device: torch.device, wanted: int) -> int:
-    """Bytes of a device's memory that may be filled for long: what is wanted, at most half of what is free on a card."""
+    """Bytes of memory that may be filled for long: what is wanted; on a card, at most half of what is free."""
     if device.type != "cuda":
         return wanted
     free, _ = torch.cuda.mem_get_info(device)

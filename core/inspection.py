@@ -3,7 +3,6 @@
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +10,15 @@ import torch
 from numpy.typing import NDArray
 
 from core.ahead import DECODERS, ahead, finished
-from core.config import Config
 from core.cuda.batches import in_batches
 from core.cuda.scoring import BatchScorer, Scored
 from core.dataset import Sample
 from core.device import choose_device, memory_told
-from core.errors import DatasetError, ImageError
+from core.errors import ImageError
+from core.geometry import Geometry, geometry
 from core.images import read_image
 from core.model import CfaModel, centres_needed
-from core.placement import Placement, apply, inspected_pixels, place, valid_cells
+from core.placement import Placement, apply
 from core.progress import CancelToken, Phase, Progress, Report, silent
 from core.scoring import anomaly_map, image_score
 from core.trained_model import TrainedModel
@@ -60,44 +59,12 @@ class Failure:
     message: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Geometry:
-    """What follows from an image's size and the settings alone.
-
-    Attributes:
-        placement: Where the image lies on the network's input.
-        valid: (h, w) bool, patches that count.
-        inspected: (crop height, crop width) bool, pixels that count.
-    """
-
-    placement: Placement
-    valid: NDArray[np.bool_]
-    inspected: NDArray[np.bool_]
-
-
-@lru_cache(maxsize=64)
-def geometry(source: tuple[int, int], config: Config, stride: int, cell: int) -> Geometry:
-    """The geometry of an image of that size.
-
-    Args:
-        source: (height, width) in pixels.
-        config: The model's settings.
-        stride: The network's input is a multiple of this.
-        cell: Pixels of the network's input per patch.
-
-    Raises:
-        DatasetError: The regions leave nothing to inspect.
-    """
-    placement = place(source, config.preprocessing, stride)
-    valid = valid_cells(placement, cell, config.preprocessing.regions)
-    inspected = inspected_pixels(placement, config.preprocessing.regions)
-    if not valid.any() or not inspected.any():
-        raise DatasetError("The regions drawn leave nothing to inspect. Make the region of interest larger.")
-    return Geometry(placement, valid, inspected)
-
-
 class Inspector:
-    """A trained model on a device. One image at a time, so that a score never depends on its neighbours."""
+    """A trained model on a device. A score never depends on what else is inspected.
+
+    On a CPU images are scored one at a time; on a graphics card many at once, where the size of a batch may change the
+    last digits (see docs/adr/0016-cuda.md).
+    """
 
     def __init__(self, trained: TrainedModel, *, device: str = "auto") -> None:
         """Move the model to the device.

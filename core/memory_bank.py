@@ -1,7 +1,6 @@
 """Three ways to model the memory bank C from the untrained descriptors of the good images."""
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +9,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.cuda.clustering import lloyd
-from core.cuda.search import HalfSearch
 from core.errors import DatasetError
 from core.neighbours import nearest_centres
 
@@ -239,11 +237,10 @@ def centre_radii(images: Iterable[Described], count: int, bank: Tensor, seed: in
     generator = torch.Generator().manual_seed(seed)
     quota = -(-GLOBAL_SAMPLE // count)
     counts, sums = torch.zeros(len(bank)), torch.zeros(len(bank))
-    search = HalfSearch(bank, 1) if bank.is_cuda else partial(nearest_centres, bank=bank, count=1)
     for phi, valid in images:
         patches = phi[valid]
         drawn = torch.randperm(len(patches), generator=generator)[:quota].to(patches.device)
-        distances, rows = (found[:, 0].cpu() for found in search(patches[drawn]))
+        distances, rows = (found[:, 0].cpu() for found in nearest_centres(patches[drawn], bank, 1))
         counts.index_add_(0, rows, torch.ones_like(distances))
         sums.index_add_(0, rows, distances.sqrt())
     mean = sums.sum() / counts.sum()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from core.cuda.kernels import squares_along
 from core.cuda.search import HalfSearch
 from core.openvino_runtime import CompiledModel, load_openvino
 
@@ -102,14 +103,9 @@ def distances_less_axes(queries: Tensor, bank: Tensor, axes: Tensor, distances: 
     Returns:
         (n, 1), not negative.
     """
-    if axes.shape[1] == 0:
+    if axes.shape[1] == 0 or len(queries) == 0:
         return distances
-    less = torch.empty_like(distances)
-    for start in range(0, len(queries), QUERY_TILE):
-        part = slice(start, start + QUERY_TILE)
-        row = rows[part, 0]
-        along = torch.einsum("nad,nd->na", axes[row], queries[part] - bank[row])
-        less[part] = along.square().sum(dim=1, keepdim=True)
+    less = squares_along(queries, bank, axes, rows[:, 0])[:, None]
     return (distances - less).clamp_(min=0.0)
 
 

@@ -21,13 +21,15 @@ from core.centre_shapes import centre_shapes
 from core.checkpoint import Checkpoint, TrainingState, fingerprint_of, restore, restore_network, state_of
 from core.config import Bank, Config, FeatureScale, Method, Score
 from core.cuda.network import PooledMaps
-from core.cuda.training import DeviceSearch, RecordedGradients, chosen_patches
+from core.cuda.recording import Recording
+from core.cuda.training import DeviceSearch, chosen_patches
 from core.dataset import Sample
-from core.device import choose_device, describe_device, memory_told, room_on
+from core.device import choose_device, current, describe_device, memory_told, room_on
 from core.errors import DatasetError, ImageError
 from core.feature_cache import DEFAULT_BUDGET, FeatureCache
+from core.geometry import geometry
 from core.images import read_image
-from core.inspection import Failure, Inspection, Inspector, geometry
+from core.inspection import Failure, Inspection, Inspector
 from core.loss import cfa_loss
 from core.memory_bank import Described, centre_radii, ema_bank, global_bank, mean_bank, mean_nearest_squared
 from core.model import CfaModel
@@ -98,7 +100,7 @@ def train(
     kept.require()
     training, held_out = split(good, config.training.holdout, config.training.seed)
     budget, half = room_on(run.device, memory_budget), run.device.type == "cuda"
-    with memory_told(), FeatureCache(run.device, budget, half=half) as cache:
+    with memory_told(), current(run.device), FeatureCache(run.device, budget, half=half) as cache:
         run.report(Progress(Phase.READING, 0, 0))
         generator = torch.Generator().manual_seed(config.training.seed)
         backbone = build_backbone(config.backbone, weights)
@@ -354,15 +356,25 @@ def _gradients_of(
 
     if not isinstance(search, DeviceSearch) or len(features) < batch_size or not features.alike():
         return plainly
-    first = list(range(batch_size))
-    valid = torch.stack([features.masks[index] for index in first])
-    chosen = chosen_patches(valid, network.bank.device)
-    recorded = RecordedGradients(
-        lambda pyramid: _gradients(network, search.of_chosen(pyramid, network.descriptor, chosen), method),
-        features.pyramid(first),
-        [*network.descriptor.parameters(), network.radius],
-    )
-    return lambda batch: recorded(features.pyramid(batch)) if len(batch) == batch_size else plainly(batch)
+    parameters = [*network.descriptor.parameters(), network.radius]
+    first = range(batch_size)
+    chosen = chosen_patches(torch.stack([features.masks[index] for index in first]), network.bank.device)
+
+    def compute(pyramid: Sequence[Tensor]) -> list[Tensor]:
+        figures = _gradients(network, search.of_chosen(pyramid, network.descriptor, chosen), method)
+        return [figures, *(parameter.grad for parameter in parameters if parameter.grad is not None)]
+
+    recording = Recording(compute, features.pyramid(first), reads=chosen)
+
+    def recorded(batch: Sequence[int]) -> Tensor:
+        if len(batch) < batch_size:
+            return plainly(batch)
+        figures, *gradients = recording(features.pyramid(batch))
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        return figures.clone()
+
+    return recorded
 
 
 def _gradients(network: CfaModel, distances: Tensor, method: Method) -> Tensor:

@@ -3,16 +3,14 @@
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.cuda.scoring import BatchScorer, Pending, Scored
 from core.errors import ImageError
-
-if TYPE_CHECKING:
-    from core.inspection import Geometry
+from core.geometry import Geometry
 
 Item = TypeVar("Item")
 Pixels = NDArray[np.uint8]
@@ -30,13 +28,13 @@ class _Batch(Generic[Item]):
         pending: Once started.
     """
 
-    place_of: "Geometry | None" = None
+    place_of: Geometry | None = None
     items: list[Item] = field(default_factory=list)
     errors: dict[int, ImageError] = field(default_factory=dict)
     canvases: list[Pixels] = field(default_factory=list)
     pending: Sequence[Pending] = ()
 
-    def add(self, item: Item, place_of: "Geometry", canvas: Pixels) -> None:
+    def add(self, item: Item, place_of: Geometry, canvas: Pixels) -> None:
         self.place_of = place_of
         self.items.append(item)
         self.canvases.append(canvas)
@@ -46,7 +44,7 @@ class _Batch(Generic[Item]):
             self.pending = scorer.start(self.canvases, self.place_of)
         self.canvases = []
 
-    def results(self) -> "Iterator[tuple[Item, tuple[Geometry, Scored] | ImageError]]":
+    def results(self) -> Iterator[tuple[Item, tuple[Geometry, Scored] | ImageError]]:
         found = (result for pending in self.pending for result in pending.results())
         for index, item in enumerate(self.items):
             if index in self.errors:
@@ -56,8 +54,8 @@ class _Batch(Generic[Item]):
 
 
 def in_batches(
-    prepared: "Iterable[tuple[Item, Future[tuple[Geometry, Pixels]]]]", scorer: BatchScorer
-) -> "Iterator[tuple[Item, tuple[Geometry, Scored] | ImageError]]":
+    prepared: Iterable[tuple[Item, Future[tuple[Geometry, Pixels]]]], scorer: BatchScorer
+) -> Iterator[tuple[Item, tuple[Geometry, Scored] | ImageError]]:
     """Score images; while the device computes one batch, the next one is gathered.
 
     The first batch is one image, each further one twice as large, up to what the scorer takes at best: the first result
@@ -79,8 +77,8 @@ def in_batches(
 
 
 def _gathered(
-    prepared: "Iterable[tuple[Item, Future[tuple[Geometry, Pixels]]]]", scorer: BatchScorer
-) -> "Iterator[_Batch[Item]]":
+    prepared: Iterable[tuple[Item, Future[tuple[Geometry, Pixels]]]], scorer: BatchScorer
+) -> Iterator[_Batch[Item]]:
     """Batches of images of one size each."""
     batch: _Batch[Item] = _Batch()
     wanted = 1

@@ -22,7 +22,6 @@ class FoldedDescriptor:
         """
         self._weights = [torch.from_numpy(part).to(device) for part in folded.weights]
         self._width = folded.centres.shape[1]
-        self._places: dict[tuple[int, int], Tensor] = {}
 
     def __call__(self, pooled: Sequence[Tensor]) -> Tensor:
         """Describe every patch.
@@ -50,15 +49,6 @@ class FoldedDescriptor:
 
     def _constant(self, grid: tuple[int, int]) -> Tensor:
         """What is the same for every image, (h, w, r_0)."""
-        if grid not in self._places:
-            if len(self._places) == _PLACES:
-                self._places.clear()
-            device = self._weights[0].device
-            rows, columns = coordinate_channels(grid, device)
-            places = torch.stack((rows, columns, torch.ones(grid, device=device)), dim=2)
-            self._places[grid] = places @ self._weights[0][-CONSTANTS:]
-        return self._places[grid]
-
-
-_PLACES = 16
-"""Grids whose constants are kept."""
+        weight = self._weights[0][-CONSTANTS:]
+        rows, columns = coordinate_channels(grid, weight.device)
+        return torch.stack((rows, columns, torch.ones_like(rows)), dim=2) @ weight

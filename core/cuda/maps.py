@@ -9,7 +9,7 @@ from core.opencv import cv2
 
 
 class MapMaker:
-    """Upsampling, cutting and smoothing are linear and act on each axis alone: one matrix for the rows, one for the columns.
+    """Upsampling, cutting and smoothing are linear and act on each axis alone: a matrix for rows, one for columns.
 
     The matrices come from the functions that `core.scoring.anomaly_map` calls.
     """

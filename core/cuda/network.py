@@ -1,8 +1,9 @@
 """The frozen backbone for a CUDA device: normalisations folded into the convolutions, float32 in effect.
 
-Half precision and TF32 as such change scores by a thousandth and more (docs/adr/0016). Where a network is dense enough
-for it to pay, each convolution is computed by the tensor cores on numbers split in two, ``x = high + low``, both of which
-TF32 holds exactly or nearly: ``high w_high + low w_high + high w_low`` leaves out what is below float32's last digits.
+Half precision and TF32 as such change scores by a thousandth and more (docs/adr/0016-cuda.md). Where a network is dense
+enough for it to pay, each convolution is computed by the tensor cores on numbers split in two, ``x = high + low``, both
+of which TF32 holds exactly or nearly: ``high w_high + low w_high + high w_low`` leaves out what is below float32's last
+digits.
 """
 
 import copy
@@ -24,7 +25,8 @@ from core.cuda.kernels import HIGH, split
 
 _TOLERANCE = 2e-5
 _DENSE = 300
-"""Multiplications per number that goes into a convolution, above which splitting pays."""
+"""Multiplications per number that goes into a convolution, above which splitting should pay. An estimate: a number is
+written three times more, and three products by the tensor cores are to take less time than one without them."""
 _PRECISION = threading.Lock()
 _LOG = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ class PooledMaps(nn.Module):
         """
         super().__init__()
         plain, dense = folded(backbone)
-        self.backbone = plain.to(device)
+        self.backbone = plain.to(device, memory_format=torch.channels_last)
         self.splits = False
         if (dense >= _DENSE and device.type == "cuda") if splits is None else splits:
             self._try_split()
@@ -64,7 +66,7 @@ class PooledMaps(nn.Module):
         for name, module in list(candidate.named_modules()):
             if isinstance(module, nn.Conv2d) and not _depthwise(module):
                 if type(module) is not nn.Conv2d or module.groups > 1 or module.padding_mode != "zeros":
-                    return
+                    return  # it pads as the picture asks for, or is grouped: left whole
                 candidate.set_submodule(name, SplitConvolution(module))
         self.backbone, self.splits = candidate, True
         found = largest_difference(right, self(images))
@@ -96,13 +98,18 @@ class SplitConvolution(nn.Module):
 @contextmanager
 def precision(*, tf32: bool) -> Iterator[None]:
     """Inside, convolutions may use TF32 or must not. torch knows this of the whole process: one thread at a time."""
+    of_convolutions = getattr(torch.backends.cudnn, "conv", None)  # since torch 2.9
+    holder, name = (
+        (torch.backends.cudnn, "allow_tf32") if of_convolutions is None else (of_convolutions, "fp32_precision")
+    )
+    wanted = tf32 if of_convolutions is None else ("tf32" if tf32 else "ieee")
     with _PRECISION:
-        before = torch.backends.cudnn.allow_tf32
-        torch.backends.cudnn.allow_tf32 = tf32
+        before = getattr(holder, name)
+        setattr(holder, name, wanted)
         try:
             yield
         finally:
-            torch.backends.cudnn.allow_tf32 = before
+            setattr(holder, name, before)
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from torch import Tensor
 from core.cuda.kernels import squared_distances
 
 _GROUP = 32
-"""Centres of which first the best alone is looked at."""
+"""Centres of which first the smallest rank alone is looked at."""
 _MORE = 1
 """Candidates beyond those asked for."""
 _RANKS = 1 << 25
@@ -54,7 +54,7 @@ class HalfSearch:
         """
         with torch.no_grad():
             height = max(1, _RANKS // self._columns.shape[1])
-            found = [self._tile(tile) for tile in queries.split(height)]
+            found = [self._tile(tile) for tile in torch.split(queries, height)]
         distances, rows = zip(*found, strict=True)
         return torch.cat(distances), torch.cat(rows)
 
@@ -78,22 +78,18 @@ class HalfSearch:
         Centre r belongs to group r % groups. The smallest ranks lie in the groups with the smallest minima.
         """
         wanted = min(self._count + _MORE, len(self._bank))
-        minima, members = ranks.view(len(ranks), _GROUP, self._groups).min(dim=1)  # (n, groups)
-        if self._count == 1:
-            groups = _smallest(minima, min(wanted, self._groups))
-            return self._held(members.gather(1, groups) * self._groups + groups)
-        groups = minima.topk(min(wanted, self._groups), dim=1, largest=False).indices
+        minima = ranks.view(len(ranks), _GROUP, self._groups).amin(dim=1)  # (n, groups)
+        groups = _smallest(minima, min(wanted, self._groups))
         rows = torch.arange(_GROUP, device=ranks.device)[:, None] * self._groups + groups[:, None]
         rows = rows.flatten(1)  # (n, GROUP * groups looked at)
-        return self._held(rows.gather(1, ranks.gather(1, rows).topk(wanted, dim=1, largest=False).indices))
-
-    def _held(self, rows: Tensor) -> Tensor:
-        """The rows; a query so far away that half precision cannot hold it may have named one that is none."""
-        return rows.clamp_(max=len(self._bank) - 1)
+        found = rows.gather(1, _smallest(ranks.gather(1, rows), wanted))
+        return found.clamp_(max=len(self._bank) - 1)  # a query beyond half precision may have named one that is none
 
 
 def _smallest(values: Tensor, count: int) -> Tensor:
-    """(n, count) places of the smallest of (n, m) values, which are spoiled: for one or two faster than a sort."""
+    """(n, count) places of the smallest of (n, m) values, which are spoiled: one or two need no sorting."""
+    if count > 2:
+        return values.topk(count, dim=1, largest=False).indices
     places = []
     for _ in range(count):
         place = values.argmin(dim=1, keepdim=True)

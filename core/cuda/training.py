@@ -4,10 +4,10 @@ Convolution and upsampling in torch add up their gradients in whatever order the
 not, so both are written as such.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from core.cuda.search import HalfSearch
 from core.cuda.upsampling import mixing
@@ -52,50 +52,6 @@ def chosen_patches(valid: Tensor, device: torch.device) -> Tensor | None:
     if device.type == "cuda":
         chosen = chosen.pin_memory()
     return chosen.to(device, non_blocking=True)
-
-
-class RecordedGradients:
-    """Loss and gradients of a batch as one CUDA graph: launched as a whole instead of kernel by kernel."""
-
-    def __init__(
-        self,
-        compute: Callable[[Sequence[Tensor]], Tensor],
-        pyramid: Sequence[Tensor],
-        parameters: Sequence[nn.Parameter],
-    ) -> None:
-        """Record.
-
-        Args:
-            compute: Adds to the gradients of the parameters, and returns figures.
-            pyramid: Of the first batch; those of all others have the same shapes.
-            parameters: Whose gradients are wanted.
-        """
-        self._pyramid = [level.clone() for level in pyramid]
-        self._parameters = list(parameters)
-        beside = torch.cuda.Stream()
-        beside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(beside):  # what is kept from call to call must not be made while recording
-            for _ in range(2):
-                compute(self._pyramid)
-        torch.cuda.current_stream().wait_stream(beside)
-        self._forget()
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):  # other threads may use the device
-            self._figures = compute(self._pyramid)
-        self._gradients = [parameter.grad for parameter in self._parameters]
-
-    def __call__(self, pyramid: Sequence[Tensor]) -> Tensor:
-        """The figures; the gradients are those of this batch alone."""
-        for kept, level in zip(self._pyramid, pyramid, strict=True):
-            kept.copy_(level)
-        self._graph.replay()
-        for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
-            parameter.grad = gradient
-        return self._figures.clone()
-
-    def _forget(self) -> None:
-        for parameter in self._parameters:
-            parameter.grad = None
 
 
 def descriptors(pyramid: Sequence[Tensor], descriptor: Descriptor) -> Tensor:

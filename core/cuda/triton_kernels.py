@@ -6,10 +6,15 @@ import triton.language as tl  # type: ignore[import-untyped,import-not-found,unu
 from torch import Tensor
 
 _BLOCK = 1024
+_TILE = 2048
+"""Numbers of a centre's axes that one program holds at once."""
+
+# Types in the signature of a kernel would be read by Triton; names in capitals are constants when it is compiled.
+# ruff: noqa: N803
 
 
 @triton.jit  # type: ignore[untyped-decorator,unused-ignore]
-def _split(x, out, count, CHANNELS: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: N803
+def _split(x, out, count, CHANNELS: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = at < count
     value = tl.load(x + at, mask=inside)
@@ -22,13 +27,7 @@ def _split(x, out, count, CHANNELS: tl.constexpr, BLOCK: tl.constexpr):  # type:
 
 @triton.jit  # type: ignore[untyped-decorator,unused-ignore]
 def _squared_distances(  # type: ignore[no-untyped-def]
-    queries,
-    bank,
-    rows,
-    out,
-    WIDTH: tl.constexpr,  # noqa: N803
-    COUNT: tl.constexpr,  # noqa: N803
-    BLOCK: tl.constexpr,  # noqa: N803
+    queries, bank, rows, out, WIDTH: tl.constexpr, COUNT: tl.constexpr, BLOCK: tl.constexpr
 ):
     query = tl.program_id(0).to(tl.int64)
     for k in tl.static_range(COUNT):
@@ -41,6 +40,25 @@ def _squared_distances(  # type: ignore[no-untyped-def]
             apart -= tl.load(bank + row * WIDTH + at, mask=inside, other=0.0)
             total += apart * apart
         tl.store(out + query * COUNT + k, tl.sum(total))
+
+
+@triton.jit  # type: ignore[untyped-decorator,unused-ignore]
+def _squares_along(  # type: ignore[no-untyped-def]
+    queries, bank, axes, rows, out, WIDTH: tl.constexpr, AXES: tl.constexpr, LANES: tl.constexpr, BLOCK: tl.constexpr
+):
+    query = tl.program_id(0).to(tl.int64)
+    row = tl.load(rows + query)
+    axis = tl.arange(0, LANES)[:, None]
+    total = tl.zeros((LANES, BLOCK), tl.float32)
+    for start in range(0, WIDTH, BLOCK):
+        at = start + tl.arange(0, BLOCK)
+        inside = at < WIDTH
+        apart = tl.load(queries + query * WIDTH + at, mask=inside, other=0.0)
+        apart -= tl.load(bank + row * WIDTH + at, mask=inside, other=0.0)
+        held = (axis < AXES) & inside[None, :]
+        total += tl.load(axes + (row * AXES + axis) * WIDTH + at[None, :], mask=held, other=0.0) * apart[None, :]
+    along = tl.sum(total, axis=1)
+    tl.store(out + query, tl.sum(along * along))
 
 
 def split(rows: Tensor) -> Tensor:
@@ -57,9 +75,22 @@ def squared_distances(queries: Tensor, bank: Tensor, rows: Tensor) -> Tensor:
     queries, bank, rows = queries.contiguous(), bank.contiguous(), rows.contiguous()
     count, width = rows.shape[1], queries.shape[1]
     out = torch.empty(rows.shape, dtype=torch.float32, device=rows.device)
-    block = min(1024, triton.next_power_of_2(width))
+    block = min(_BLOCK, triton.next_power_of_2(width))
     warps = 4 if block >= 512 else 1
     _squared_distances[(len(queries),)](
         queries, bank, rows, out, WIDTH=width, COUNT=count, BLOCK=block, num_warps=warps
+    )
+    return out
+
+
+def squares_along(queries: Tensor, bank: Tensor, axes: Tensor, rows: Tensor) -> Tensor:
+    """See `core.cuda.kernels.squares_along`."""
+    queries, bank, axes, rows = queries.contiguous(), bank.contiguous(), axes.contiguous(), rows.contiguous()
+    count, width = axes.shape[1], queries.shape[1]
+    out = torch.empty(rows.shape, dtype=torch.float32, device=rows.device)
+    lanes = triton.next_power_of_2(count)
+    block = max(16, min(_TILE // lanes, triton.next_power_of_2(width)))
+    _squares_along[(len(queries),)](
+        queries, bank, axes, rows, out, WIDTH=width, AXES=count, LANES=lanes, BLOCK=block, num_warps=4
     )
     return out

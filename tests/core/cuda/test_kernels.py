@@ -1,4 +1,10 @@
-"""The kernels beside their plain counterparts."""
+"""The kernels beside their plain counterparts, where there is no device in Triton's interpreter."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -31,6 +37,53 @@ def test_that_distances_are_those_of_double_precision(device: str, width: int, c
     torch.testing.assert_close(found.cpu().double(), right, rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("width", "count", "queries"), [(1, 1, 1), (44, 16, 33), (176, 5, 2000), (1025, 3, 20)])
+def test_that_squares_along_axes_are_those_of_double_precision(
+    device: str, width: int, count: int, queries: int
+) -> None:
+    generator = torch.Generator().manual_seed(width)
+    points, bank = (torch.randn(number, width, generator=generator) for number in (queries, 50))
+    axes = torch.randn(50, count, width, generator=generator)
+    rows = torch.randint(0, 50, (queries,), generator=generator)
+    found = kernels.squares_along(points.to(device), bank.to(device), axes.to(device), rows.to(device))
+    apart = points.double() - bank.double()[rows]
+    right = (axes.double()[rows] @ apart[:, :, None]).square().sum(dim=(1, 2))
+    torch.testing.assert_close(found.cpu().double(), right, rtol=1e-4, atol=1e-6)
+
+
+INTERPRETED = """
+import torch
+from core.cuda import kernels, triton_kernels
+
+assert kernels.agree(triton_kernels, torch.device("cpu"))
+generator = torch.Generator().manual_seed(0)
+for width, count, n in ((1, 1, 1), (44, 2, 9), (176, 7, 5), (1025, 3, 4), (1792, 16, 3)):
+    queries, bank = torch.randn(n, width, generator=generator), torch.randn(11, width, generator=generator)
+    axes, rows = torch.randn(11, count, width, generator=generator), torch.randint(0, 11, (n, count))
+    cases = {"squared_distances": (queries, bank, rows), "squares_along": (queries, bank, axes, rows[:, 0])}
+    for name, given in cases.items():
+        found = getattr(triton_kernels, name)(*given)
+        torch.testing.assert_close(found, getattr(kernels, name + "_plainly")(*given), rtol=1e-4, atol=1e-6)
+for shape in ((1, 1, 1, 1), (2, 5, 7, 3), (1, 3, 4, 300)):
+    x = torch.randn(shape, generator=generator)
+    assert torch.equal(triton_kernels.split(x), kernels.split_plainly(x))
+triton_kernels.split = lambda x: kernels.split_plainly(x + 1)
+assert not kernels.agree(triton_kernels, torch.device("cpu"))
+"""
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("triton"), reason="there is no Triton")
+def test_that_the_kernels_give_in_tritons_interpreter_what_torch_gives() -> None:
+    """In a process of its own: Triton decides when it is imported."""
+    root = Path(__file__).resolve().parents[3]
+    environment = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [sys.executable, "-c", INTERPRETED], check=False, capture_output=True, text=True, env=environment, timeout=100
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @needs_cuda
 def test_that_triton_is_in_use_here() -> None:
-    assert kernels._usable(True) is not None
+    assert kernels.triton_kernels(cuda=True) is not None

@@ -10,6 +10,7 @@ import torch
 from core.backbone import random_backbone
 from core.config import Config, Region, Score
 from core.cuda import scoring
+from core.cuda.maps import MapMaker
 from core.cuda.network import PooledMaps
 from core.cuda.scoring import BatchScorer
 from core.errors import OutOfMemoryError
@@ -19,14 +20,14 @@ from core.model import CfaModel
 from core.progress import Phase, Progress
 from core.samples import Sample
 from core.trained_model import Calibration, TrainedModel, TrainingSummary
-from tests.core.cuda.devices import DEVICES, needs_cuda
+from tests.core.cuda.devices import DEVICES, PlayedBack, needs_cuda
 from tests.core.parts import TINY, UNSCALED, WHOLE_64, picture, with_defect, write_parts, write_text_file
 
 RIGHT = Region(((0.4, 0.1), (1.0, 0.0), (1.0, 0.9), (0.5, 1.0)))
 HOLE = Region(((0.6, 0.3), (0.8, 0.3), (0.7, 0.6)), ignored=True)
 
 
-def model(config: Config, size: int = 64, centres: int = 150) -> TrainedModel:
+def model(config: Config, size: int = 64, centres: int = 150, axes: int = 3) -> TrainedModel:
     """Random weights; a bank among the descriptors of a picture, radii below the distances."""
     torch.manual_seed(0)
     method = config.method
@@ -40,6 +41,8 @@ def model(config: Config, size: int = 64, centres: int = 150) -> TrainedModel:
         network.level_scale.copy_(torch.rand(3) / phi.std())
         phi = network.describe_images(torch.from_numpy(picture(1, size, size))[None]).flatten(0, 2)
         network.set_bank(phi[torch.arange(centres) % len(phi)] + 0.3 * torch.randn(centres, phi.shape[1]))
+        basis = torch.linalg.qr(torch.randn(centres, phi.shape[1], axes)).Q
+        network.centre_axes = (basis * torch.linspace(0.3, 0.9, axes)).transpose(1, 2).contiguous()
         network.centre_radii.copy_(torch.rand(centres) * network.nearest(torch.zeros(1, 64, 64, 3).byte(), 1)[0].min())
     network.requires_grad_(requires_grad=False)
     return TrainedModel(config, network, Calibration(), None, TrainingSummary(1, 0, (), 0.0, "", centres, 1, ()), "")
@@ -50,6 +53,14 @@ def on(device: str, trained: TrainedModel) -> Inspector:
     inspector = Inspector(trained, device=device)
     if device == "cpu":
         inspector._scorer = BatchScorer(trained, torch.device("cpu"))
+    return inspector
+
+
+def recording(trained: TrainedModel) -> Inspector:
+    """As `on` a CPU, but recording as on a device."""
+    inspector = on("cpu", trained)
+    assert inspector._scorer is not None
+    inspector._scorer._records = True
     return inspector
 
 
@@ -70,11 +81,12 @@ def close(found: Sequence[Inspection], right: Sequence[Inspection], rtol: float 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("score", list(Score))
 @pytest.mark.parametrize(
-    ("backbone", "ratio"),
-    [("lite0", 1), ("lite0", 4), ("resnet18", 2), pytest.param("wide_resnet50_2", 1, marks=needs_cuda)],
+    ("backbone", "ratio", "axes"),
+    [("lite0", 1, 5), ("lite0", 4, 0), ("resnet18", 2, 3), pytest.param("wide_resnet50_2", 1, 16, marks=needs_cuda)],
 )
-def test_that_scores_are_those_of_the_cpu(device: str, score: Score, backbone: str, ratio: int) -> None:
-    trained = model(TINY.with_changes(backbone=backbone, descriptor_ratio=ratio, score=score, image_size=64))
+def test_that_scores_are_those_of_the_cpu(device: str, score: Score, backbone: str, ratio: int, axes: int) -> None:
+    config = TINY.with_changes(backbone=backbone, descriptor_ratio=ratio, score=score, image_size=64)
+    trained = model(config, axes=axes)
     images = [with_defect(picture(seed, 64, 64), 8 * seed, 20, 12) for seed in range(4)]
     inspector = on(device, trained)
     close([inspector.inspect(image) for image in images], plainly(trained, images))
@@ -120,7 +132,7 @@ def test_that_too_little_memory_halves_the_batch_and_goes_on(device: str, monkey
     tried: list[int] = []
     compute = BatchScorer._compute
 
-    def hungry(scorer: BatchScorer, pixels: torch.Tensor, maker: scoring.MapMaker) -> tuple[torch.Tensor, torch.Tensor]:
+    def hungry(scorer: BatchScorer, pixels: torch.Tensor, maker: MapMaker) -> tuple[torch.Tensor, torch.Tensor]:
         tried.append(len(pixels))
         if len(pixels) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -148,6 +160,67 @@ def test_that_too_little_memory_for_one_image_is_told(device: str, monkeypatch: 
         inspector.inspect(picture(0))
     with pytest.raises(OutOfMemoryError, match="too little free memory"):
         list(inspector.inspect_images([picture(0)]))
+
+
+def test_that_axes_count() -> None:
+    """Else the tests beside would see nothing of them."""
+    config = TINY.with_changes(score=Score.TANGENT, image_size=64)
+    with_axes, without = (on("cpu", model(config, axes=axes)).inspect(picture(2, 64, 64)).score for axes in (3, 0))
+    assert with_axes < 0.999 * without
+
+
+@pytest.mark.parametrize("score", [Score.TANGENT, Score.CERTAINTY])
+def test_that_single_images_that_are_played_back_score_as_they_come(
+    score: Score, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two sizes in turn: the results of one must not lie where the other writes."""
+    trained = model(WHOLE_64.with_changes(score=score))
+    monkeypatch.setattr(scoring, "Recording", PlayedBack)
+    monkeypatch.setattr(PlayedBack, "made", 0)
+    inspector = recording(trained)
+    images = [picture(seed, *UNSCALED[seed % 2]) for seed in range(8)]
+    close([inspector.inspect(image) for image in images], plainly(trained, images))
+    assert PlayedBack.made == 2
+
+
+def test_that_without_memory_for_a_recording_nothing_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def refused(*arguments: object) -> None:
+        asked.append(arguments)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    trained = model(TINY.with_changes(image_size=64))
+    monkeypatch.setattr(scoring, "Recording", refused)
+    inspector = recording(trained)
+    images = [picture(seed, 64, 64) for seed in range(4)]
+    close([inspector.inspect(image) for image in images], plainly(trained, images))
+    assert len(asked) == 1
+
+
+def test_that_recordings_are_given_up_before_the_batch_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = model(TINY.with_changes(image_size=64))
+    monkeypatch.setattr(scoring, "Recording", PlayedBack)
+    inspector = recording(trained)
+    scorer = inspector._scorer
+    assert scorer is not None
+    images = [picture(seed, 64, 64) for seed in range(7)]
+    right = [inspector.inspect(image).score for image in images]
+    tried: list[int] = []
+    compute = BatchScorer._compute
+
+    def hungry(scorer: BatchScorer, pixels: torch.Tensor, maker: MapMaker) -> tuple[torch.Tensor, torch.Tensor]:
+        tried.append(len(pixels))
+        if scorer._recordings():
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return compute(scorer, pixels, maker)
+
+    monkeypatch.setattr(BatchScorer, "_compute", hungry)
+    most = scorer._most
+    assert [result.score for result in inspector.inspect_images(images)] == pytest.approx(right, rel=2e-5)
+    assert tried == [1, 1, 2, 4]
+    assert not scorer._recordings()
+    assert scorer._most == most
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -85,6 +85,15 @@ def test_that_centres_nearer_to_each_other_than_half_precision_tells_are_told_ap
     assert not distances.any()
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_that_centres_of_one_group_nearer_than_half_precision_tells_are_told_apart(count: int) -> None:
+    bank = torch.randn(160, 40, generator=torch.Generator().manual_seed(1))
+    bank[5] = bank[0] + 1e-5  # 160 centres make five groups: 0 and 5 are of the same
+    distances, rows = HalfSearch(bank, count)(bank[[0, 5]])
+    assert rows[:, 0].tolist() == [0, 5]
+    assert not distances[:, 0].any()
+
+
 def test_that_a_bank_too_small_is_refused() -> None:
     with pytest.raises(ValueError, match="fewer than the 3"):
         HalfSearch(torch.zeros(2, 4), 3)
