@@ -44,7 +44,7 @@ class PooledMaps(nn.Module):
         """
         super().__init__()
         plain, dense = folded(backbone)
-        self.backbone = plain.to(device, memory_format=torch.channels_last)
+        self.backbone = plain.to(device).to(memory_format=torch.channels_last)
         self.splits = False
         if (dense >= _DENSE and device.type == "cuda") if splits is None else splits:
             self._try_split()
@@ -85,14 +85,15 @@ class SplitConvolution(nn.Module):
         parts = torch.cat((high, high, weight - high), dim=1).contiguous(memory_format=torch.channels_last)
         self.register_buffer("weight", parts)
         self.register_buffer("bias", convolution.bias)
-        self._how = (convolution.stride, convolution.padding, convolution.dilation)
+        self._stride, self._dilation = convolution.stride, convolution.dilation
+        self._padding = cast("tuple[int, ...]", convolution.padding)  # or a word, which torch takes as well
 
     def forward(self, x: Tensor) -> Tensor:
         """As `nn.Conv2d`, while TF32 is allowed."""
         rows = x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)  # (b, h, w, c) side by side
         parts = split(rows).permute(0, 3, 1, 2)
         bias = cast("Tensor | None", self.bias)
-        return functional.conv2d(parts, cast("Tensor", self.weight), bias, *self._how)
+        return functional.conv2d(parts, cast("Tensor", self.weight), bias, self._stride, self._padding, self._dilation)
 
 
 @contextmanager
@@ -171,9 +172,7 @@ def _walk(backbone: Backbone, probe: Tensor) -> tuple[list[tuple[str, nn.Conv2d]
         if isinstance(module, nn.Conv2d):
             handles.append(module.register_forward_hook(seen.after))
         elif isinstance(module, nn.BatchNorm2d):
-            handles.append(
-                module.register_forward_pre_hook(lambda _, inputs, name=name: seen.before(name, inputs))  # type: ignore[misc]
-            )
+            handles.append(module.register_forward_pre_hook(lambda _, inputs, name=name: seen.before(name, inputs)))
     try:
         backbone(probe)
     finally:
@@ -184,10 +183,9 @@ def _walk(backbone: Backbone, probe: Tensor) -> tuple[list[tuple[str, nn.Conv2d]
 
 def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     mean, var = cast("Tensor", norm.running_mean), cast("Tensor", norm.running_var)
-    doubles = [None if value is None else value.double() for value in (norm.weight, norm.bias)]
-    bias = None if convolution.bias is None else convolution.bias.double()
+    scale, offset, bias = (None if x is None else x.double() for x in (norm.weight, norm.bias, convolution.bias))
     weight, shift = fuse_conv_bn_weights(
-        convolution.weight.double(), bias, mean.double(), var.double(), norm.eps, *doubles
+        convolution.weight.double(), bias, mean.double(), var.double(), norm.eps, scale, offset
     )
     convolution.weight = nn.Parameter(weight.float(), requires_grad=False)
     convolution.bias = nn.Parameter(shift.float(), requires_grad=False)

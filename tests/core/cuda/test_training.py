@@ -10,7 +10,7 @@ from torch import Tensor
 from core import training
 from core.backbone import Backbone
 from core.checkpoint import Checkpoint
-from core.config import Bank, DescriptorStart
+from core.config import Bank, DescriptorStart, Score
 from core.cuda.training import DeviceSearch, descriptors
 from core.descriptor import Descriptor
 from core.errors import CancelledByUser
@@ -23,7 +23,8 @@ from core.progress import CancelToken, Phase, Progress
 from core.samples import Sample
 from core.trained_model import TrainedModel
 from core.training import train
-from tests.core.cuda.devices import DEVICES, needs_cuda
+from core.training_search import training_search
+from tests.core.cuda.devices import DEVICES, PlayedBack, needs_cuda
 from tests.core.parts import TINY, WHOLE_64, write_parts
 
 
@@ -86,6 +87,54 @@ def test_that_pyramids_in_half_precision_come_back_rounded_and_stacked(device: s
     for level, (one, other) in zip(stacked, zip(first, second, strict=True), strict=True):
         assert level.dtype == torch.float32
         torch.testing.assert_close(level.cpu(), torch.cat((one, other, one)), rtol=1e-3, atol=1e-6)
+
+
+@pytest.fixture
+def as_on_a_device(monkeypatch: pytest.MonkeyPatch, shared_backbone: None) -> None:
+    """A training on the CPU takes its steps as one on a device does."""
+    monkeypatch.setattr(training, "training_search", lambda _channels, bank, count, _patches: DeviceSearch(bank, count))
+    monkeypatch.setattr(training, "Recording", PlayedBack)
+    monkeypatch.setattr(PlayedBack, "played", 0)
+
+
+@pytest.mark.usefixtures("as_on_a_device")
+@pytest.mark.parametrize(("bank", "axes"), [(Bank.MEAN, 0), (Bank.GLOBAL, 4)])
+def test_that_steps_as_on_a_device_come_to_what_those_of_the_cpu_come_to(
+    bank: Bank, axes: int, parts: tuple[Sample, ...], trained: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nine images in batches of four: the last batch of an epoch is never recorded."""
+    changes = {"bank": bank, "centre_axes": axes, "score": Score.TANGENT, "epochs": 3, "initial_radius": 0.65}
+    recorded = on_device(parts, "cpu", **changes)
+    assert PlayedBack.played == 3 * 2
+    with monkeypatch.context() as patched:
+        patched.setattr(training._Features, "alike", lambda _: False)
+        plain = on_device(parts, "cpu", **changes)
+    assert PlayedBack.played == 3 * 2
+    close(recorded, plain, 1e-6)
+    monkeypatch.setattr(training, "training_search", training_search)
+    close(recorded, on_device(parts, "cpu", **changes), 1e-3)
+    assert not torch.allclose(recorded.network.descriptor.weight, trained.network.descriptor.weight, rtol=1e-2)
+
+
+@pytest.mark.usefixtures("as_on_a_device")
+def test_that_padded_pictures_of_several_sizes_train_as_on_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = write_parts(tmp_path, [(64, 64), (56, 73), (73, 56)] * 2)
+    config = WHOLE_64.with_changes(bank=Bank.GLOBAL, bank_ratio=4, epochs=2)
+    ours = train(parts, config, device="cpu")
+    assert PlayedBack.played == 0
+    monkeypatch.setattr(training, "training_search", training_search)
+    close(ours, train(parts, config, device="cpu"), 1e-3)
+
+
+def close(found: TrainedModel, right: TrainedModel, rtol: float) -> None:
+    one, other = found.network.state_dict(), right.network.state_dict()
+    for name in ("descriptor.weight", "descriptor.bias", "radius", "centre_radii"):
+        torch.testing.assert_close(one[name], other[name], rtol=rtol, atol=rtol * float(other[name].abs().max()))
+    assert found.calibration.scores == pytest.approx(right.calibration.scores, rel=rtol)
+    losses = [[record.loss for record in model.summary.history] for model in (found, right)]
+    assert losses[0] == pytest.approx(losses[1], rel=rtol)
 
 
 def on_device(parts: Sequence[Sample], device: str = "cuda", **changes: object) -> TrainedModel:
