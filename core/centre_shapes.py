@@ -1,4 +1,4 @@
-"""The shape of the good patches around each centre, measured after the training: axes and radius of an ellipsoid."""
+"""The shape of the good patches around each centre, measured after the training: an ellipsoid."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -6,11 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from core.memory_bank import Described
-from core.neighbours import distances_less_axes, nearest_centres
+from core.memory_bank import GLOBAL_SAMPLE, Described
+from core.neighbours import CANDIDATES, Ellipsoids, nearest_centres, nearest_ellipsoid
 
 _SAMPLE = 120_000_000
-"""Numbers in the patches that are looked at: 680,000 patches of 176 channels."""
+"""Numbers in the patches whose spread is measured: 680,000 patches of 176 channels."""
 _AT_ONCE = 16_000_000
 """Numbers in the covariances that are held at once."""
 _PRIOR_SPREAD = 30
@@ -24,16 +24,30 @@ _ITERATIONS = 12
 
 
 class Shapes(NamedTuple):
-    """Of every centre; on the CPU.
+    """Of every centre; on the CPU. What the axes and scales mean says `core.neighbours.Ellipsoids`.
 
     Attributes:
-        axes: (M, A, D') float32, orthogonal directions of largest spread, as long as the share of a step along them
-            that does not count; see `core.neighbours.distances_less_axes`.
-        radii: (M,) float32 mean distance of the good patches nearest to the centre, less what lies along its axes.
+        axes: (M, A, D') float32, the directions in which the good patches vary most. Of half precision, in which they
+            are kept in a file: they are by far its largest part.
+        scales: (M,) float32, below 1 where good patches vary more than elsewhere in the other directions too.
+        radii: (M,) float32 mean distance of the good patches nearest to the centre, its axes and scale counted.
     """
 
     axes: Tensor
+    scales: Tensor
     radii: Tensor
+
+
+class _Sample(NamedTuple):
+    """Some good patches.
+
+    Attributes:
+        steps: (n, D') float16, from the nearest centre to the patch.
+        rows: (n, `CANDIDATES`) nearest centres.
+    """
+
+    steps: Tensor
+    rows: Tensor
 
 
 @torch.no_grad()
@@ -41,8 +55,8 @@ def centre_shapes(images: Iterable[Described], count: int, bank: Tensor, axes: i
     """Measure the good patches around each centre.
 
     The covariance of those nearest to a centre is drawn to the common one, as by `_PRIOR_SPREAD` more patches: few
-    patches say little. Along its largest directions the distance counts as against the mean variance of the others
-    (probabilistic principal components); what remains is in the same unit as before.
+    patches say little. A step in its largest directions, the axes, counts as against the mean variance of the others
+    (probabilistic principal components), and that variance as against its mean over all centres.
 
     Args:
         images: Under the trained descriptor.
@@ -51,64 +65,69 @@ def centre_shapes(images: Iterable[Described], count: int, bank: Tensor, axes: i
         axes: A, at most D' - 1 are found.
         seed: Draws the patches.
     """
-    patches, rows, distances = _sample(images, count, bank, seed)
-    order = rows.argsort(stable=True)
-    patches, rows, distances = patches[order], rows[order], distances[order]
-    sizes = torch.bincount(rows, minlength=len(bank))
-    each = sizes.tolist()
-    groups = torch.split(patches, each)
-    found = _axes(groups, bank, min(axes, bank.shape[1] - 1))
-    lessened = [
-        distances_less_axes(group.float(), bank, found, own[:, None], of[:, None])[:, 0]
-        for group, own, of in zip(groups, torch.split(distances, each), torch.split(rows, each), strict=True)
-    ]
-    lengths, rows, sizes = (values.cpu() for values in (torch.cat(lessened).sqrt(), rows, sizes))
-    sums = torch.zeros(len(bank)).index_add_(0, rows, lengths)  # on the CPU in the same order every time
-    radii = (sums + _PRIOR_RADIUS * lengths.mean()) / (sizes + _PRIOR_RADIUS)
-    return Shapes(found.cpu(), radii)
+    sample = _sample(images, count, bank, seed)
+    found, scales = _ellipsoids(_groups(sample, len(bank)), min(axes, bank.shape[1] - 1))
+    radii = _radii(sample, Ellipsoids(bank, found, scales))
+    return Shapes(found.cpu(), scales.cpu(), radii)
 
 
-def _sample(images: Iterable[Described], count: int, bank: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Patches (n, D') in half precision, their nearest centres (n,) and squared distances (n,)."""
+def _sample(images: Iterable[Described], count: int, bank: Tensor, seed: int) -> _Sample:
     generator = torch.Generator().manual_seed(seed)
     quota = -(-_SAMPLE // (bank.shape[1] * count))
-    patches, rows, distances = [], [], []
+    steps, rows = [], []
     for phi, valid in images:
         own = phi[valid]
         drawn = own[torch.randperm(len(own), generator=generator)[:quota].to(own.device)]
-        near, row = nearest_centres(drawn, bank, 1)
-        patches.append(drawn.half())
-        rows.append(row[:, 0])
-        distances.append(near[:, 0])
-    return torch.cat(patches), torch.cat(rows), torch.cat(distances)
+        near = nearest_centres(drawn, bank, min(CANDIDATES, len(bank)))[1]
+        steps.append((drawn - bank[near[:, 0]]).half())
+        rows.append(near)
+    return _Sample(torch.cat(steps), torch.cat(rows))
 
 
-def _axes(groups: tuple[Tensor, ...], bank: Tensor, axes: int) -> Tensor:
-    """(M, axes, D') from the patches of each centre."""
-    channels = bank.shape[1]
-    total = bank.new_zeros(channels, channels)
-    for group, centre in zip(groups, bank, strict=True):
-        apart = group.float() - centre
-        total += apart.T @ apart
+def _groups(sample: _Sample, centres: int) -> tuple[Tensor, ...]:
+    """The steps from each centre."""
+    nearest = sample.rows[:, 0]
+    sizes = torch.bincount(nearest, minlength=centres)
+    return torch.split(sample.steps[nearest.argsort(stable=True)], sizes.tolist())
+
+
+def _ellipsoids(groups: tuple[Tensor, ...], axes: int) -> tuple[Tensor, Tensor]:
+    """Axes (M, axes, D') and scales (M,) from the steps from each centre to its patches."""
+    channels = groups[0].shape[1]
+    total = torch.zeros(channels, channels, device=groups[0].device)
+    for group in groups:
+        values = group.float()
+        total += values.T @ values
     common = total / sum(len(group) for group in groups)
-    floor = _FLOOR * common.trace() / channels
-    start = torch.linalg.eigh(common).eigenvectors[:, -(axes + _SPARE) :]
-    found = []
+    mean = (common.trace() / channels).clamp(min=1e-30)
+    start = torch.linalg.eigh(common).eigenvectors[:, -min(axes + _SPARE, channels) :]
+    found, scales = [], []
     step = max(1, _AT_ONCE // channels**2)
-    for begin in range(0, len(bank), step):
-        part = slice(begin, begin + step)
-        spreads = torch.stack([_spread(g, c, common) for g, c in zip(groups[part], bank[part], strict=True)])
+    for begin in range(0, len(groups), step):
+        spreads = torch.stack([_spread(group, common) for group in groups[begin : begin + step]])
         variances, directions = _largest(spreads, start, axes)  # (m, axes), (m, D', axes)
         rest = spreads.diagonal(dim1=1, dim2=2).sum(dim=1) - variances.sum(dim=1)
-        others = (rest / (channels - axes)).clamp(min=0.0)[:, None] + floor
-        uncounted = (1.0 - others / (variances + floor).clamp(min=1e-30)).clamp(min=0.0)
+        others = (rest / (channels - axes)).clamp(min=0.0) + _FLOOR * mean
+        uncounted = (1.0 - others[:, None] / (variances + _FLOOR * mean)).clamp(min=0.0)
         found.append((directions * uncounted.sqrt()[:, None]).transpose(1, 2))
-    return torch.cat(found).contiguous()
+        scales.append((1.0 + _FLOOR) * mean / others)
+    return torch.cat(found).half().float().contiguous(), torch.cat(scales)
 
 
-def _spread(group: Tensor, centre: Tensor, common: Tensor) -> Tensor:
+def _radii(sample: _Sample, shapes: Ellipsoids) -> Tensor:
+    """(M,) mean distances of patches to their nearest ellipsoids."""
+    every = slice(None, None, max(1, len(sample.steps) // GLOBAL_SAMPLE))
+    steps, rows = sample.steps[every], sample.rows[every]
+    squared, nearest = nearest_ellipsoid(shapes.centres[rows[:, 0]] + steps.float(), shapes, rows)
+    lengths, own = squared[:, 0].sqrt().cpu(), nearest[:, 0].cpu()  # where sums have the same order every time
+    sizes = torch.bincount(own, minlength=len(shapes.centres))
+    sums = lengths.new_zeros(len(shapes.centres)).index_add_(0, own, lengths)
+    return (sums + _PRIOR_RADIUS * lengths.mean()) / (sizes + _PRIOR_RADIUS)
+
+
+def _spread(group: Tensor, common: Tensor) -> Tensor:
     """(D', D') covariance of the patches of one centre about their mean, drawn to the common one."""
-    values = group.float() - centre
+    values = group.float()
     if len(values) > 1:
         values = values - values.mean(dim=0)
     return (values.T @ values + _PRIOR_SPREAD * common) / (len(values) + _PRIOR_SPREAD)

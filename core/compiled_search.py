@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from core.compiled_network import converted
 from core.folding import FoldedSearch
+from core.neighbours import CANDIDATES
 from core.openvino_runtime import CompiledModel
 from core.search_graph import SearchGraph, tables
 
@@ -56,7 +57,8 @@ class CompiledSearch:
 def _from_images(front: Any, folded: FoldedSearch, count: int, step: int) -> Any:
     """An `openvino.Model` of images and tables, `front` being that of the pooled maps; `step` rows go at once."""
     centres, width = folded.centres.shape
-    graph = SearchGraph(count, centres, step)
+    shaped = count == 1 and folded.axes.shape[1] > 0
+    graph = SearchGraph(min(CANDIDATES, centres) if shaped else count, centres, step)
     ops = graph.ops
 
     def row(sums: Sequence[Any]) -> list[Any]:
@@ -72,12 +74,7 @@ def _from_images(front: Any, folded: FoldedSearch, count: int, step: int) -> Any
         winners = ops.gather(own, rows, graph.scalar(0))  # (step, w, count, r)
         apart = ops.subtract(ops.unsqueeze(descriptor, graph.ints(2)), winners)  # without cancellation
         distances = ops.reduce_sum(ops.multiply(apart, apart), graph.ints(3), keep_dims=False)
-        if count == 1 and folded.axes.shape[1]:
-            axes = ops.gather(ops.constant(folded.axes), ops.squeeze(rows, graph.ints(2)), graph.scalar(0))
-            along = ops.matmul(apart, axes, transpose_a=False, transpose_b=True)  # (step, w, 1, A)
-            less = ops.reduce_sum(ops.multiply(along, along), graph.ints(3), keep_dims=False)
-            distances = ops.relu(ops.subtract(distances, less))
-        return [distances.output(0), rows]
+        return _nearest_ellipsoid(graph, folded, apart, distances, rows) if shaped else [distances.output(0), rows]
 
     finest, *coarse = folded.weights
     weights = [finest, *(np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in coarse)]
@@ -85,6 +82,18 @@ def _from_images(front: Any, folded: FoldedSearch, count: int, step: int) -> Any
     maps = [ops.transpose(result.input_value(0), graph.ints(0, 2, 3, 1)) for result in front.get_results()]
     found = graph.over_rows(maps, list(zip(*parts, strict=True)), row)
     return graph.openvino.Model(found, [*front.get_parameters(), *graph.tables])
+
+
+def _nearest_ellipsoid(graph: SearchGraph, folded: FoldedSearch, apart: Any, distances: Any, rows: Any) -> list[Any]:
+    """See `core.neighbours.nearest_ellipsoid`: distances and rows of one centre among some, (step, w, 1) each."""
+    ops = graph.ops
+    axes = ops.gather(ops.constant(folded.axes), rows, graph.scalar(0))  # (step, w, k, A, r)
+    along = ops.matmul(axes, ops.unsqueeze(apart, graph.ints(4)), transpose_a=False, transpose_b=False)
+    less = ops.reduce_sum(ops.multiply(along, along), graph.ints(3, 4), keep_dims=False)
+    scales = ops.gather(ops.constant(folded.scales), rows, graph.scalar(0))
+    counted = ops.multiply(ops.relu(ops.subtract(distances, less)), scales)
+    best = ops.topk(counted, graph.scalar(1), axis=2, mode="min", sort="value", index_element_type="i32")
+    return [best.output(0), ops.gather_elements(rows, best.output(1), 2).output(0)]
 
 
 class PyramidSearch:

@@ -43,8 +43,8 @@ class Score(StrEnum):
     """Ours: how far the patch lies outside the hypersphere of its nearest centre, whose radius is the mean distance of
     the good patches nearest to it."""
     TANGENT = "tangent"
-    """Ours: the length of the tangent from the patch to that hypersphere: the root of what its squared distance has
-    more than the squared radius. Further out it comes near the distance itself."""
+    """Ours: the length of the tangent from the patch to that hypersphere, which is the root of how much its squared
+    distance exceeds the squared radius. Further out it comes near the distance itself."""
 
 
 class FeatureScale(StrEnum):

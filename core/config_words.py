@@ -60,9 +60,12 @@ def scale(config: Config) -> str:
 
 def score(config: Config) -> str:
     """What a patch is scored by."""
-    return {
+    method = config.method
+    what = {
         Score.CERTAINTY: "nearest distance times certainty",
         Score.NEAREST: "nearest distance",
         Score.EXCESS: "distance beyond that of good patches",
         Score.TANGENT: "squared distance beyond that of good patches",
-    }[config.method.score]
+    }[method.score]
+    shaped = method.centre_axes > 0 and method.score is not Score.CERTAINTY
+    return f"{what}, less along {method.centre_axes} axes of each centre" if shaped else what

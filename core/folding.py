@@ -28,12 +28,14 @@ class FoldedSearch:
         centres: (M, r) rotated centres.
         products: One (channels, M) per level: the sum of the upsampled products is ``|c|^2 - 2 q.c``.
         axes: (M, A, r) rotated axes of the centres.
+        scales: (M,) factors on the squared distance where axes count.
     """
 
     weights: tuple[NDArray[np.float32], ...]
     centres: NDArray[np.float32]
     products: tuple[NDArray[np.float32], ...]
     axes: NDArray[np.float32]
+    scales: NDArray[np.float32]
 
     @property
     def in_parts(self) -> bool:
@@ -48,6 +50,7 @@ def fold(
     bias: NDArray[np.float32],
     bank: NDArray[np.float32],
     axes: NDArray[np.float32],
+    scales: NDArray[np.float32],
 ) -> FoldedSearch:
     """Fold a descriptor into a bank.
 
@@ -57,6 +60,7 @@ def fold(
         bias: (D',).
         bank: (M, D').
         axes: (M, A, D') of the centres.
+        scales: (M,) of the centres.
     """
     mean = bank.mean(axis=0, dtype=np.float64)  # measured from it, distances lose fewer digits
     centres = bank - mean
@@ -75,7 +79,7 @@ def fold(
     weights = [columns[:end].T for columns, end in zip(np.split(triangle, ends[:-1], axis=1), ends, strict=True)]
     products = [-2.0 * part.T @ centres.T for part in parts]
     products[0][-1] += np.square(centres).sum(axis=1)
-    return FoldedSearch(_single(weights), _single([rotated])[0], _single(products), _single([turned])[0])
+    return FoldedSearch(_single(weights), _single([rotated])[0], _single(products), _single([turned])[0], scales)
 
 
 def _single(parts: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float32], ...]:

@@ -13,7 +13,7 @@ from core.compiled_search import CompiledSearch
 from core.config import DescriptorStart, Score
 from core.descriptor import Descriptor
 from core.folding import FoldedSearch, fold
-from core.neighbours import distances_less_axes, nearest_centres
+from core.neighbours import CANDIDATES, Ellipsoids, nearest_centres, nearest_ellipsoid
 from core.scoring import patch_scores
 
 _PROBES = ((2, 3), (5, 4))
@@ -41,12 +41,14 @@ class CfaModel(nn.Module):
         level_scale: (levels,) factor on each pooled map.
         bank: (M, D') centres C; empty until `set_bank`.
         centre_axes: (M, A, D') directions in which the distance to each centre counts less; none until measured.
+        centre_scales: (M,) factors on the squared distance that then counts; 1 until measured.
         centre_radii: (M,) mean distance of the good patches nearest to each centre; 0 until it is measured.
     """
 
     level_scale: Tensor
     bank: Tensor
     centre_axes: Tensor
+    centre_scales: Tensor
     centre_radii: Tensor
 
     def __init__(
@@ -77,6 +79,7 @@ class CfaModel(nn.Module):
         self.register_buffer("level_scale", torch.ones(len(backbone.channels)))
         self.register_buffer("bank", torch.empty(0, width))
         self.register_buffer("centre_axes", torch.empty(0, 0, width))
+        self.register_buffer("centre_scales", torch.empty(0))
         self.register_buffer("centre_radii", torch.empty(0))
 
     @property
@@ -115,8 +118,8 @@ class CfaModel(nn.Module):
         weight = descriptor.weight.detach()
         levels = torch.split(weight[:, :-2], list(descriptor.channels), dim=1)
         scaled = [level.double() * scale for level, scale in zip(levels, self.level_scale.double(), strict=True)]
-        arrays = (weight[:, -2:], descriptor.bias.detach(), self.bank, self.centre_axes)
-        return fold([level.cpu().numpy() for level in scaled], *(part.cpu().numpy() for part in arrays))
+        parts = (weight[:, -2:], descriptor.bias.detach(), self.bank, self.centre_axes, self.centre_scales)
+        return fold([level.cpu().numpy() for level in scaled], *(part.cpu().numpy() for part in parts))
 
     def _probes(self) -> list[Tensor]:
         generator = torch.Generator().manual_seed(0)
@@ -124,10 +127,16 @@ class CfaModel(nn.Module):
         return [torch.randint(0, 256, (1, *size, 3), generator=generator).byte() for size in sizes]
 
     def set_bank(self, bank: Tensor) -> None:
-        """Take (M, D') centres as the memory bank; they have no axes, and radii of 0, until these are measured."""
+        """Take (M, D') centres as the memory bank: spheres of radius 0 until their shapes are measured."""
         self.bank = bank.detach().to(self.bank.device, torch.float32).contiguous()
         self.centre_axes = self.bank.new_zeros(len(bank), 0, bank.shape[1])
+        self.centre_scales = self.bank.new_ones(len(bank))
         self.centre_radii = self.bank.new_zeros(len(bank))
+
+    def set_shapes(self, axes: Tensor, scales: Tensor, radii: Tensor) -> None:
+        """Make the centres ellipsoids; see `core.centre_shapes.Shapes`."""
+        device = self.bank.device
+        self.centre_axes, self.centre_scales, self.centre_radii = axes.to(device), scales.to(device), radii.to(device)
 
     def pyramid(self, images: Tensor) -> list[Tensor]:
         """Pooled and scaled features, not yet upsampled; these are what a training may cache.
@@ -169,8 +178,8 @@ class CfaModel(nn.Module):
             count: How many.
 
         Returns:
-            Squared distances, ascending, and the centres' rows, each (b, h, w, count). Where only one is asked for, its
-            axes count: see `core.neighbours.distances_less_axes`. They hold until this thread's next call.
+            Squared distances, ascending, and the centres' rows, each (b, h, w, count). Where only one is asked for, the
+            shapes count: see `core.neighbours.nearest_ellipsoid`. They hold until this thread's next call.
         """
         fast = self._fast_searches.get(count) if images.device.type == "cpu" else None
         return self._nearest(images, count) if fast is None else fast(images)
@@ -178,9 +187,12 @@ class CfaModel(nn.Module):
     def _nearest(self, images: Tensor, count: int) -> tuple[Tensor, Tensor]:
         phi = self.describe_images(images)
         queries = phi.flatten(0, 2)
-        distances, rows = nearest_centres(queries, self.bank, count)
-        if count == 1:
-            distances = distances_less_axes(queries, self.bank, self.centre_axes, distances, rows)
+        if count == 1 and self.centre_axes.shape[1]:
+            _, rows = nearest_centres(queries, self.bank, min(CANDIDATES, len(self.bank)))
+            shapes = Ellipsoids(self.bank, self.centre_axes, self.centre_scales)
+            distances, rows = nearest_ellipsoid(queries, shapes, rows)
+        else:
+            distances, rows = nearest_centres(queries, self.bank, count)
         return distances.view(*phi.shape[:3], count), rows.view(*phi.shape[:3], count)
 
     def forward(self, images: Tensor, score: Score, neighbours: int) -> Tensor:

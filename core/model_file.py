@@ -30,7 +30,7 @@ from core.trained_model import Calibration, TrainedModel, TrainingSummary
 from core.version import VERSION
 
 FORMAT_VERSION = 3
-"""2: with the radii of the centres. 3: with their axes."""
+"""2: with the radii of the centres. 3: with their axes, in half precision, which is all that they have, and scales."""
 SUFFIX = ".cfa"
 _KEY = "cfa"
 _FIELDS = frozenset(
@@ -55,6 +55,7 @@ def save_model(trained: TrainedModel, path: Path) -> None:
             images.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in trained.network.state_dict().items()}
+    tensors["centre_axes"] = tensors["centre_axes"].half()
     threshold = trained.threshold
     content: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
@@ -120,7 +121,8 @@ def _bring_up_to_date(tensors: dict[str, Tensor], version: int) -> None:
     if version < 2:
         tensors["centre_radii"] = bank.new_zeros(len(bank))
     if version < 3:
-        tensors["centre_axes"] = bank.new_zeros(len(bank), 0, bank.shape[1])
+        tensors["centre_axes"] = bank.new_zeros(len(bank), 0, bank.shape[1], dtype=torch.float16)
+        tensors["centre_scales"] = bank.new_ones(len(bank))
 
 
 def _build(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TrainedModel:
@@ -136,10 +138,12 @@ def _build(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
     centres, width = bank.shape
     _require_fit(width == network.bank.shape[1] and centres >= config.method.neighbours)
     network.set_bank(bank)
-    network.centre_axes = bank.new_zeros(centres, tensors["centre_axes"].shape[1], width)
+    axes = tensors["centre_axes"]
+    network.centre_axes = bank.new_zeros(centres, axes.shape[1], width, dtype=torch.float16)
     _require_fit(all(tensors[name].dtype == mine.dtype for name, mine in network.state_dict().items()))
     _require_fit(all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()))
     network.load_state_dict(dict(tensors), strict=True)
+    network.centre_axes = axes.float()
     network.requires_grad_(requires_grad=False)
     names, scores = content["calibration"]["names"], content["calibration"]["scores"]
     _require_fit(len(names) == len(scores))

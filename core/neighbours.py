@@ -1,14 +1,14 @@
 """Nearest centres of many descriptors, tile by tile: the whole distance matrix never exists."""
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from core.cuda.kernels import squares_along
+from core.cuda.kernels import ellipsoid_distances
 from core.cuda.search import HalfSearch
 from core.openvino_runtime import CompiledModel, load_openvino
 
@@ -88,25 +88,39 @@ def _compiled_search(count: int) -> CompiledModel | None:
     return CompiledModel(openvino.Model([found.output(0), found.output(1)], [queries, bank, norms]))
 
 
+class Ellipsoids(NamedTuple):
+    """The shapes of the centres.
+
+    Attributes:
+        centres: (M, D').
+        axes: (M, A, D') orthogonal directions of each centre, no longer than 1: a step along one of length a counts
+            1 - a² of its square.
+        scales: (M,) factors on what the square then is.
+    """
+
+    centres: Tensor
+    axes: Tensor
+    scales: Tensor
+
+
+CANDIDATES = 3
+"""Centres nearest by plain distance, among which the one is that is nearest by its ellipsoid."""
+
+
 @torch.no_grad()
-def distances_less_axes(queries: Tensor, bank: Tensor, axes: Tensor, distances: Tensor, rows: Tensor) -> Tensor:
-    """Take from squared distances what lies along the centres' axes.
+def nearest_ellipsoid(queries: Tensor, shapes: Ellipsoids, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Of some centres of every query, the one that is nearest when the centres' axes count.
 
     Args:
         queries: (n, D').
-        bank: (M, D').
-        axes: (M, A, D') orthogonal directions of each centre, no longer than 1: a step along one of length a counts
-            1 - a² of its square.
-        distances: (n, 1) squared distances to the nearest centres.
-        rows: (n, 1) rows of these.
+        shapes: Of all centres.
+        rows: (n, k) rows of those to choose from.
 
     Returns:
-        (n, 1), not negative.
+        Squared distances (n, 1), not negative, and rows (n, 1).
     """
-    if axes.shape[1] == 0 or len(queries) == 0:
-        return distances
-    less = squares_along(queries, bank, axes, rows[:, 0])[:, None]
-    return (distances - less).clamp_(min=0.0)
+    distances, best = ellipsoid_distances(queries, *shapes, rows).min(dim=1, keepdim=True)
+    return distances, rows.gather(1, best)
 
 
 class _DistancesToCentres(torch.autograd.Function):

@@ -143,14 +143,13 @@ def train(
 
 
 def _measure_shapes(network: CfaModel, described: Iterator[Described], count: int, config: Config) -> None:
-    """Axes and radii of the centres, under the trained descriptor."""
+    """The shapes of the centres, under the trained descriptor."""
     method, seed = config.method, config.training.seed
     if method.centre_axes == 0 or method.score is Score.CERTAINTY or len(network.bank[0]) < 2:
         network.centre_radii.copy_(centre_radii(described, count, network.bank, seed))
         return
     shapes = centre_shapes(described, count, network.bank, method.centre_axes, seed)
-    network.centre_axes = shapes.axes.to(network.bank.device)
-    network.centre_radii.copy_(shapes.radii)
+    network.set_shapes(*shapes)
 
 
 def split(good: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:

@@ -167,6 +167,16 @@ FIELDS: tuple[Choice | Number, ...] = (
         ),
         lambda c: c.method.score,
     ),
+    Number(
+        "centre_axes",
+        "Natural variation",
+        "Along how many directions good patches may vary more than along others, without being taken for worse (axes "
+        "of each centre). 0: all directions count alike. More needs a larger model file.",
+        0,
+        64,
+        lambda c: c.method.centre_axes,
+        suffix=" axes",
+    ),
     Choice(
         "feature_scale",
         "Feature scale",

@@ -62,30 +62,35 @@ def squared_distances_plainly(queries: Tensor, bank: Tensor, rows: Tensor) -> Te
     return (queries[:, None] - bank[rows]).square().sum(dim=2)
 
 
-def squares_along(queries: Tensor, bank: Tensor, axes: Tensor, rows: Tensor) -> Tensor:
-    """How much of a squared distance lies along the axes of a chosen centre.
+def ellipsoid_distances(queries: Tensor, centres: Tensor, axes: Tensor, scales: Tensor, rows: Tensor) -> Tensor:
+    """Squared distances to chosen centres, their axes and scales counted; see `core.neighbours.Ellipsoids`.
 
     Args:
         queries: (n, D') float32.
-        bank: (M, D') float32.
+        centres: (M, D') float32.
         axes: (M, A, D') float32, A > 0.
-        rows: (n,) int64.
+        scales: (M,) float32.
+        rows: (n, k) int64.
 
     Returns:
-        (n,) float32: the sum of the squares of ``axes[row] (query - bank[row])``.
+        (n, k) float32, not negative.
     """
     fast = triton_kernels(cuda=queries.is_cuda)
-    found: Tensor = (squares_along_plainly if fast is None else fast.squares_along)(queries, bank, axes, rows)
+    measure = ellipsoid_distances_plainly if fast is None else fast.ellipsoid_distances
+    found: Tensor = measure(queries, centres, axes, scales, rows)
     return found
 
 
-def squares_along_plainly(queries: Tensor, bank: Tensor, axes: Tensor, rows: Tensor) -> Tensor:
-    """`squares_along` in torch, tile by tile: the axes of all queries at once would be large."""
-    found = queries.new_empty(len(queries))
-    for start in range(0, len(queries), _TILE):
-        part = slice(start, start + _TILE)
-        along = torch.einsum("nad,nd->na", axes[rows[part]], queries[part] - bank[rows[part]])
-        torch.sum(along.square(), dim=1, out=found[part])
+def ellipsoid_distances_plainly(queries: Tensor, centres: Tensor, axes: Tensor, scales: Tensor, rows: Tensor) -> Tensor:
+    """`ellipsoid_distances` in torch, tile by tile: the axes of all queries at once would be large."""
+    found = queries.new_empty(rows.shape)
+    tile = max(1, _TILE // rows.shape[1])
+    for start in range(0, len(queries), tile):
+        part = slice(start, start + tile)
+        own = rows[part]
+        apart = queries[part, None] - centres[own]  # (tile, k, D')
+        along = (axes[own] @ apart[..., None]).square().sum(dim=(2, 3))
+        found[part] = (apart.square().sum(dim=2) - along).clamp_(min=0.0) * scales[own]
     return found
 
 
@@ -110,11 +115,14 @@ def agree(module: ModuleType, device: torch.device) -> bool:
     """Whether the kernels give on a small case what their plain counterparts give."""
     generator = torch.Generator().manual_seed(0)
     queries, bank, axes = (torch.randn(shape, generator=generator) for shape in ((5, 300), (7, 300), (7, 3, 300)))
-    rows = torch.randint(0, 7, (5, 2), generator=generator)
-    queries, bank, axes, rows = (values.to(device) for values in (queries, bank, axes, rows))
+    rows, scales = torch.randint(0, 7, (5, 2), generator=generator), torch.rand(7, generator=generator)
+    queries, bank, axes, scales, rows = (x.to(device) for x in (queries, bank, axes / 30, scales, rows))
     pairs = [
         (module.squared_distances(queries, bank, rows), squared_distances_plainly(queries, bank, rows)),
-        (module.squares_along(queries, bank, axes, rows[:, 0]), squares_along_plainly(queries, bank, axes, rows[:, 0])),
+        (
+            module.ellipsoid_distances(queries, bank, axes, scales, rows),
+            ellipsoid_distances_plainly(queries, bank, axes, scales, rows),
+        ),
     ]
     parts = queries.view(1, 1, 5, 300)
     return torch.equal(module.split(parts), split_plainly(parts)) and all(

@@ -23,7 +23,7 @@ from core.cuda.search import HalfSearch
 from core.device import current
 from core.geometry import Geometry
 from core.model import centres_needed
-from core.neighbours import distances_less_axes
+from core.neighbours import CANDIDATES, Ellipsoids, nearest_ellipsoid
 from core.scoring import patch_scores
 from core.trained_model import TrainedModel
 
@@ -89,14 +89,18 @@ class BatchScorer:
         """
         network, method = trained.network, trained.config.method
         self._device, self._method, self._cell = device, method, network.cell
-        self._count = centres_needed(method.score, method.neighbours)
         folded = network.folded()
+        count = centres_needed(method.score, method.neighbours)
+        self._shaped = count == 1 and folded.axes.shape[1] > 0
         with current(device), torch.no_grad():
             self._pooled = PooledMaps(network.backbone, device)
             self._describe = FoldedDescriptor(folded, device)
-            self._centres, self._axes = (torch.from_numpy(part).to(device) for part in (folded.centres, folded.axes))
-            self._search = HalfSearch(self._centres, self._count, centred=True)
+            shapes = (folded.centres, folded.axes, folded.scales)
+            self._shapes = Ellipsoids(*(torch.from_numpy(part).to(device) for part in shapes))
+            looked_at = min(CANDIDATES, len(folded.centres)) if self._shaped else count
+            self._search = HalfSearch(self._shapes.centres, looked_at, centred=True)
             self._radii = network.centre_radii.to(device)
+        self._width = folded.centres.shape[1]
         self._most = _BATCH_PIXELS
         self._records = device.type == "cuda"
         self._ready: OrderedDict[Geometry, _Size] = OrderedDict()
@@ -202,7 +206,7 @@ class BatchScorer:
         """Maps and scores of (b, H, W, 3) images."""
         pooled = self._pooled(images)
         patches = pooled[0].shape[2] * pooled[0].shape[3]
-        at_once = max(1, _DESCRIBED // (patches * self._centres.shape[1]))
+        at_once = max(1, _DESCRIBED // (patches * self._width))
         parts = zip(*(torch.split(level, at_once) for level in pooled), strict=True)
         maps = maker(torch.cat([self._grid(part) for part in parts]))
         return maps, maps.flatten(1).amax(dim=1)
@@ -212,6 +216,6 @@ class BatchScorer:
         phi = self._describe(pooled)
         queries = phi.flatten(0, 2)
         distances, rows = self._search(queries)
-        if self._count == 1:
-            distances = distances_less_axes(queries, self._centres, self._axes, distances, rows)
+        if self._shaped:
+            distances, rows = nearest_ellipsoid(queries, self._shapes, rows)
         return patch_scores(distances, self._method.score, self._radii[rows[:, 0]]).view(phi.shape[:3])

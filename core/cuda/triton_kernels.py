@@ -43,22 +43,35 @@ def _squared_distances(  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator,unused-ignore]
-def _squares_along(  # type: ignore[no-untyped-def]
-    queries, bank, axes, rows, out, WIDTH: tl.constexpr, AXES: tl.constexpr, LANES: tl.constexpr, BLOCK: tl.constexpr
+def _ellipsoid_distances(  # type: ignore[no-untyped-def]
+    queries,
+    centres,
+    axes,
+    scales,
+    rows,
+    out,
+    WIDTH: tl.constexpr,
+    COUNT: tl.constexpr,
+    AXES: tl.constexpr,
+    LANES: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
-    query = tl.program_id(0).to(tl.int64)
-    row = tl.load(rows + query)
+    pair = tl.program_id(0).to(tl.int64)
+    query, row = pair // COUNT, tl.load(rows + pair)
     axis = tl.arange(0, LANES)[:, None]
+    squares = tl.zeros((BLOCK,), tl.float32)
     total = tl.zeros((LANES, BLOCK), tl.float32)
     for start in range(0, WIDTH, BLOCK):
         at = start + tl.arange(0, BLOCK)
         inside = at < WIDTH
         apart = tl.load(queries + query * WIDTH + at, mask=inside, other=0.0)
-        apart -= tl.load(bank + row * WIDTH + at, mask=inside, other=0.0)
+        apart -= tl.load(centres + row * WIDTH + at, mask=inside, other=0.0)
         held = (axis < AXES) & inside[None, :]
+        squares += apart * apart
         total += tl.load(axes + (row * AXES + axis) * WIDTH + at[None, :], mask=held, other=0.0) * apart[None, :]
     along = tl.sum(total, axis=1)
-    tl.store(out + query, tl.sum(along * along))
+    counted = tl.maximum(tl.sum(squares) - tl.sum(along * along), 0.0)
+    tl.store(out + pair, counted * tl.load(scales + row))
 
 
 def split(rows: Tensor) -> Tensor:
@@ -83,14 +96,20 @@ def squared_distances(queries: Tensor, bank: Tensor, rows: Tensor) -> Tensor:
     return out
 
 
-def squares_along(queries: Tensor, bank: Tensor, axes: Tensor, rows: Tensor) -> Tensor:
-    """See `core.cuda.kernels.squares_along`."""
-    queries, bank, axes, rows = queries.contiguous(), bank.contiguous(), axes.contiguous(), rows.contiguous()
+def ellipsoid_distances(queries: Tensor, centres: Tensor, axes: Tensor, scales: Tensor, rows: Tensor) -> Tensor:
+    """See `core.cuda.kernels.ellipsoid_distances`."""
+    queries, centres, axes, rows = queries.contiguous(), centres.contiguous(), axes.contiguous(), rows.contiguous()
     count, width = axes.shape[1], queries.shape[1]
     out = torch.empty(rows.shape, dtype=torch.float32, device=rows.device)
     lanes = triton.next_power_of_2(count)
     block = max(16, min(_TILE // lanes, triton.next_power_of_2(width)))
-    _squares_along[(len(queries),)](
-        queries, bank, axes, rows, out, WIDTH=width, AXES=count, LANES=lanes, BLOCK=block, num_warps=4
+    _ellipsoid_distances[(rows.numel(),)](
+        *(queries, centres, axes, scales.contiguous(), rows, out),
+        WIDTH=width,
+        COUNT=rows.shape[1],
+        AXES=count,
+        LANES=lanes,
+        BLOCK=block,
+        num_warps=4,
     )
     return out

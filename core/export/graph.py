@@ -21,7 +21,7 @@ from core.config import Config, Preprocessing, Region, Resizing, Score
 from core.export.lengths import count_to, divide, lengths
 from core.export.resizing import Axis, resize
 from core.model import CfaModel
-from core.neighbours import BANK_TILE
+from core.neighbours import BANK_TILE, CANDIDATES
 from core.placement import MAX_ELONGATION_CROP, MAX_ELONGATION_WHOLE, Filter
 from core.regions import largest_not_above
 from core.threshold import FalseAlarmRate, Threshold
@@ -179,18 +179,23 @@ class _PatchScores(nn.Module):
     norms: Tensor
     radii: Tensor
     axes: Tensor
+    scales: Tensor
     level_scale: Tensor
 
     def __init__(self, network: CfaModel, config: Config) -> None:
         super().__init__()
         self.score = config.method.score
+        self.shaped = self.score is not Score.CERTAINTY and network.centre_axes.shape[1] > 0
         self.neighbours = config.method.neighbours if self.score is Score.CERTAINTY else 1
+        if self.shaped:
+            self.neighbours = min(CANDIDATES, len(network.bank))
         self.backbone, self.descriptor = _padded_by_numbers(network.backbone).cpu(), deepcopy(network.descriptor).cpu()
         self.register_buffer("level_scale", network.level_scale.cpu())
         self.register_buffer("bank", network.bank.cpu())
         self.register_buffer("norms", self.bank.square().sum(dim=1))
         self.register_buffer("radii", network.centre_radii.cpu())
         self.register_buffer("axes", network.centre_axes.cpu())
+        self.register_buffer("scales", network.centre_scales.cpu())
 
     def forward(self, canvas: Tensor) -> Tensor:
         """Score every patch.
@@ -206,8 +211,10 @@ class _PatchScores(nn.Module):
         phi = self.descriptor.project(pyramid)[0] + self._constant(pyramid[0])  # (D', h, w)
         queries = phi.flatten(1).T  # (n, D')
         squared, rows = self._nearest(queries)
-        if self.neighbours == 1:  # without the cancellation of large norms
-            squared = self._distances(queries, rows[:, 0])
+        if self.shaped:
+            squared, rows = self._nearest_ellipsoid(queries, rows)
+        elif self.neighbours == 1:  # without the cancellation of large norms
+            squared = (queries - self.bank.index_select(0, rows[:, 0])).square().sum(dim=1, keepdim=True)
         else:
             squared = (squared + queries.square().sum(dim=1, keepdim=True)).clamp(min=0.0)
         return self._scores(squared.sqrt(), rows).reshape_as(phi[0])
@@ -235,14 +242,17 @@ class _PatchScores(nn.Module):
         values, order = torch.cat(best, dim=1).topk(self.neighbours, dim=1, largest=False)
         return values, torch.cat(best_rows, dim=1).gather(1, order)
 
-    def _distances(self, queries: Tensor, rows: Tensor) -> Tensor:
-        """See `core.neighbours.distances_less_axes`: squared distances (n, 1) to the centres `rows`."""
-        apart = queries - self.bank.index_select(0, rows)
-        squared = apart.square().sum(dim=1, keepdim=True)
-        if self.axes.shape[1] == 0:
-            return squared
-        along = self.axes.index_select(0, rows) @ apart[:, :, None]  # (n, A, 1)
-        return (squared - along.square().sum(dim=1)).clamp(min=0.0)
+    def _nearest_ellipsoid(self, queries: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """See `core.neighbours.nearest_ellipsoid`: squared distances and rows (n, 1) of one among `rows` (n, K)."""
+        found = []
+        for candidate in range(self.neighbours):  # one after the other: their axes are the largest tensor there is
+            row = rows[:, candidate]
+            apart = queries - self.bank.index_select(0, row)
+            along = self.axes.index_select(0, row) @ apart[:, :, None]  # (n, A, 1)
+            counted = apart.square().sum(dim=1, keepdim=True) - along.square().sum(dim=1)
+            found.append(counted.clamp(min=0.0) * self.scales.index_select(0, row)[:, None])
+        squared, best = torch.cat(found, dim=1).min(dim=1, keepdim=True)
+        return squared, rows.gather(1, best)
 
     def _scores(self, distances: Tensor, rows: Tensor) -> Tensor:
         """See `core.scoring.patch_scores`."""

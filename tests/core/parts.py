@@ -26,6 +26,7 @@ TINY = Config(
         feature_scale=FeatureScale.REFERENCE,
         score=Score.CERTAINTY,
         descriptor_start=DescriptorStart.PUBLISHED,
+        centre_axes=4,
     ),
     training=Training(
         epochs=1,

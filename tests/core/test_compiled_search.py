@@ -11,6 +11,7 @@ from core.compiled_search import CompiledSearch
 from core.config import DescriptorStart
 from core.descriptor import Descriptor
 from core.folding import FoldedSearch, fold
+from core.neighbours import Ellipsoids
 
 STRIDES = (4, 8, 16)
 SHAPES = ((1, 16, 16), (1, 32, 80), (2, 96, 16), (3, 48, 64))
@@ -44,11 +45,12 @@ def case(channels: tuple[int, ...], width: int, centres: int, seed: int = 0) -> 
     return maps, descriptor, bank
 
 
-def folded(descriptor: Descriptor, bank: Tensor, axes: Tensor | None = None) -> FoldedSearch:
-    axes = bank.new_zeros(len(bank), 0, bank.shape[1]) if axes is None else axes
+def folded(descriptor: Descriptor, bank: Tensor, shapes: Ellipsoids | None = None) -> FoldedSearch:
+    spheres = bank.new_zeros(len(bank), 0, bank.shape[1]), bank.new_ones(len(bank))
+    axes, scales = spheres if shapes is None else shapes[1:]
     weight = descriptor.weight.detach()
     levels = torch.split(weight[:, :-2], list(descriptor.channels), dim=1)
-    arrays = [x.numpy() for x in (weight[:, -2:], descriptor.bias.detach(), bank, axes)]
+    arrays = [x.numpy() for x in (weight[:, -2:], descriptor.bias.detach(), bank, axes, scales)]
     return fold([x.numpy() for x in levels], *arrays)
 
 
@@ -99,20 +101,27 @@ def test_that_it_finds_what_all_distances_in_double_precision_hold(
         assert bool((distances[:, 1:] >= distances[:, :-1]).all())
 
 
+@pytest.mark.parametrize("centres", [2, 40, 300])
 @pytest.mark.parametrize(("channels", "width"), [((6, 10, 20), 36), ((6, 10, 90), 130), ((20, 10, 5), 9)])
-def test_that_a_step_along_a_centres_axes_counts_less(channels: tuple[int, ...], width: int) -> None:
-    maps, descriptor, bank = case(channels, width, 40)
+def test_that_of_the_three_nearest_centres_the_one_whose_ellipsoid_is_nearest_is_found(
+    channels: tuple[int, ...], width: int, centres: int
+) -> None:
+    maps, descriptor, bank = case(channels, width, centres)
     generator = torch.Generator().manual_seed(1)
-    basis = torch.linalg.qr(torch.randn(40, width, 3, generator=generator)).Q
+    basis = torch.linalg.qr(torch.randn(centres, width, 3, generator=generator)).Q
     axes = (basis * torch.tensor([1.0, 0.8, 0.2])).transpose(1, 2).contiguous()
+    scales = 0.5 + torch.rand(centres, generator=generator)
     images = pictures(1, 64, 32, seed=3)
-    distances, rows = (
-        found.flatten() for found in CompiledSearch(maps, images, folded(descriptor, bank, axes), STRIDES, 1)(images)
-    )
-    apart = descriptor(maps(images)).permute(0, 2, 3, 1).flatten(0, 2).double() - bank[rows].double()
-    along = (axes[rows].double() @ apart[:, :, None]).square().sum(dim=(1, 2))
-    torch.testing.assert_close(distances.double(), apart.square().sum(dim=1) - along, rtol=1e-4, atol=1e-6)
-    assert float(along.min()) > 0
+    search = CompiledSearch(maps, images, folded(descriptor, bank, Ellipsoids(bank, axes, scales)), STRIDES, 1)
+    distances, rows = (found.flatten() for found in search(images))
+    apart = descriptor(maps(images)).permute(0, 2, 3, 1).flatten(0, 2).double()[:, None] - bank.double()  # (n, M, D')
+    plain = apart.square().sum(dim=2)
+    counted = scales.double() * (plain - torch.einsum("mad,nmd->nma", axes.double(), apart).square().sum(dim=2))
+    near = plain.topk(min(3, centres), dim=1, largest=False).indices
+    expected, best = counted.gather(1, near).min(dim=1)
+    torch.testing.assert_close(distances.double(), expected, rtol=1e-4, atol=1e-6)
+    assert torch.equal(rows, near.gather(1, best[:, None])[:, 0])
+    assert not torch.equal(rows, near[:, 0])
 
 
 def test_that_a_patch_on_a_centre_is_at_distance_zero() -> None:

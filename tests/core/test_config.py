@@ -59,6 +59,7 @@ def test_that_paper_is_the_published_configuration() -> None:
         score=Score.CERTAINTY,
         smoothing=4.0,
         descriptor_start=DescriptorStart.PUBLISHED,
+        centre_axes=0,
     )
     assert paper.training == Training(epochs=30, batch_size=4, learning_rate=1e-3, weight_decay=5e-4, holdout=0.0)
 

@@ -30,7 +30,7 @@ def test_that_folding_keeps_every_distance_and_its_parts_add_up(
     axes = random.normal(size=(centres, 3, width)).astype(np.float32)
     along = np.einsum("mad,md->ma", axes, phi - bank)
 
-    folded = fold(levels, coordinates, bias, bank, axes)
+    folded = fold(levels, coordinates, bias, bank, axes, np.ones(centres, np.float32))
     inputs = [np.concatenate((patch[0], place, [1.0])), *patch[1:]]
     rotated = np.zeros(folded.centres.shape[1])
     for weight, values in zip(folded.weights, inputs, strict=True):
@@ -53,6 +53,7 @@ def test_that_the_finer_levels_reach_no_further_than_their_channels() -> None:
         np.ones(40, np.float32),
         np.ones((5, 40), np.float32),
         np.ones((5, 0, 40), np.float32),
+        np.ones(5, np.float32),
     )
     assert [part.shape for part in folded.weights] == [(4 + CONSTANTS, 7), (9, 16), (20, 36)]
     assert folded.centres.shape == (5, 36 + 1)
@@ -63,5 +64,5 @@ def test_that_products_are_taken_level_by_level_where_that_is_less_work(width: i
     levels = [np.ones((width, count), np.float32) for count in (256, 512, 1024)]
     bias = np.ones(width, np.float32)
     bank, axes = np.ones((3, width), np.float32), np.ones((3, 0, width), np.float32)
-    folded = fold(levels, np.ones((width, 2), np.float32), bias, bank, axes)
+    folded = fold(levels, np.ones((width, 2), np.float32), bias, bank, axes, np.ones(3, np.float32))
     assert folded.in_parts is in_parts

@@ -128,6 +128,13 @@ def test_that_the_excess_is_the_distance_outside_the_nearest_centres_sphere_and_
         patch_scores(squared, Score.EXCESS)
 
 
+def test_that_the_tangent_is_the_root_of_what_the_square_has_more_than_the_radius_squared() -> None:
+    squared, radii = torch.tensor([[25.0], [4.0], [4.0], [1e6]]), torch.tensor([3.0, 2.0, 3.0, 1.0])
+    assert patch_scores(squared, Score.TANGENT, radii).tolist() == pytest.approx([4.0, 0.0, 0.0, 1000.0], rel=1e-5)
+    with pytest.raises(ValueError, match="radii"):
+        patch_scores(squared, Score.TANGENT)
+
+
 def test_that_a_square_that_rounding_made_negative_scores_zero_and_not_nan() -> None:
     squared = torch.tensor([[-1e-6, 0.5, 0.7]])
     assert float(patch_scores(squared, Score.CERTAINTY)) == 0.0

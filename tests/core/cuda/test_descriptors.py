@@ -24,7 +24,7 @@ def test_that_distances_and_steps_along_axes_are_those_of_plain_descriptors(
     descriptor = Descriptor(channels, width, DescriptorStart.ORTHOGONAL, generator).requires_grad_(requires_grad=False)
     bank, axes = torch.randn(17, width, generator=generator) + 1.0, torch.randn(17, 2, width, generator=generator)
     levels = torch.split(descriptor.weight[:, :-2], list(channels), dim=1)
-    arrays = (descriptor.weight[:, -2:], descriptor.bias, bank, axes)
+    arrays = (descriptor.weight[:, -2:], descriptor.bias, bank, axes, torch.ones(17))
     folded = fold([level.numpy() for level in levels], *(values.numpy() for values in arrays))
 
     ours = FoldedDescriptor(folded, torch.device(device))([level.to(device) for level in maps]).cpu()

@@ -38,18 +38,23 @@ def test_that_distances_are_those_of_double_precision(device: str, width: int, c
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize(("width", "count", "queries"), [(1, 1, 1), (44, 16, 33), (176, 5, 2000), (1025, 3, 20)])
-def test_that_squares_along_axes_are_those_of_double_precision(
-    device: str, width: int, count: int, queries: int
+@pytest.mark.parametrize(
+    ("width", "axes", "queries", "count"), [(1, 1, 1, 1), (44, 16, 33, 3), (176, 5, 900, 3), (1025, 3, 20, 2)]
+)
+def test_that_distances_to_ellipsoids_are_those_of_double_precision(
+    device: str, width: int, axes: int, queries: int, count: int
 ) -> None:
     generator = torch.Generator().manual_seed(width)
     points, bank = (torch.randn(number, width, generator=generator) for number in (queries, 50))
-    axes = torch.randn(50, count, width, generator=generator)
-    rows = torch.randint(0, 50, (queries,), generator=generator)
-    found = kernels.squares_along(points.to(device), bank.to(device), axes.to(device), rows.to(device))
-    apart = points.double() - bank.double()[rows]
-    right = (axes.double()[rows] @ apart[:, :, None]).square().sum(dim=(1, 2))
+    directions, scales = torch.randn(50, axes, width, generator=generator) / width, torch.rand(50, generator=generator)
+    rows = torch.randint(0, 50, (queries, count), generator=generator)
+    given = (points, bank, directions, scales, rows)
+    found = kernels.ellipsoid_distances(*(values.to(device) for values in given))
+    apart = points.double()[:, None] - bank.double()[rows]
+    along = (directions.double()[rows] @ apart[..., None]).square().sum(dim=(2, 3))
+    right = (apart.square().sum(dim=2) - along).clamp(min=0.0) * scales.double()[rows]
     torch.testing.assert_close(found.cpu().double(), right, rtol=1e-4, atol=1e-6)
+    assert float(along.min()) > 0
 
 
 INTERPRETED = """
@@ -60,8 +65,9 @@ assert kernels.agree(triton_kernels, torch.device("cpu"))
 generator = torch.Generator().manual_seed(0)
 for width, count, n in ((1, 1, 1), (44, 2, 9), (176, 7, 5), (1025, 3, 4), (1792, 16, 3)):
     queries, bank = torch.randn(n, width, generator=generator), torch.randn(11, width, generator=generator)
-    axes, rows = torch.randn(11, count, width, generator=generator), torch.randint(0, 11, (n, count))
-    cases = {"squared_distances": (queries, bank, rows), "squares_along": (queries, bank, axes, rows[:, 0])}
+    rows = torch.randint(0, 11, (n, count), generator=generator)
+    axes, scales = torch.randn(11, count, width, generator=generator) / width, torch.rand(11, generator=generator)
+    cases = {"squared_distances": (queries, bank, rows), "ellipsoid_distances": (queries, bank, axes, scales, rows)}
     for name, given in cases.items():
         found = getattr(triton_kernels, name)(*given)
         torch.testing.assert_close(found, getattr(kernels, name + "_plainly")(*given), rtol=1e-4, atol=1e-6)

@@ -42,8 +42,9 @@ def model(config: Config, size: int = 64, centres: int = 150, axes: int = 3) -> 
         phi = network.describe_images(torch.from_numpy(picture(1, size, size))[None]).flatten(0, 2)
         network.set_bank(phi[torch.arange(centres) % len(phi)] + 0.3 * torch.randn(centres, phi.shape[1]))
         basis = torch.linalg.qr(torch.randn(centres, phi.shape[1], axes)).Q
-        network.centre_axes = (basis * torch.linspace(0.3, 0.9, axes)).transpose(1, 2).contiguous()
-        network.centre_radii.copy_(torch.rand(centres) * network.nearest(torch.zeros(1, 64, 64, 3).byte(), 1)[0].min())
+        radii = torch.rand(centres) * network.nearest(torch.zeros(1, 64, 64, 3).byte(), 1)[0].min()
+        found = (basis * torch.linspace(0.3, 0.9, axes)).transpose(1, 2).contiguous()
+        network.set_shapes(found, 0.5 + torch.rand(centres), radii)
     network.requires_grad_(requires_grad=False)
     return TrainedModel(config, network, Calibration(), None, TrainingSummary(1, 0, (), 0.0, "", centres, 1, ()), "")
 

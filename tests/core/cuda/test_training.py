@@ -130,7 +130,7 @@ def test_that_padded_pictures_of_several_sizes_train_as_on_the_cpu(
 
 def close(found: TrainedModel, right: TrainedModel, rtol: float) -> None:
     one, other = found.network.state_dict(), right.network.state_dict()
-    for name in ("descriptor.weight", "descriptor.bias", "radius", "centre_radii"):
+    for name in ("descriptor.weight", "descriptor.bias", "radius", "centre_scales", "centre_radii"):
         torch.testing.assert_close(one[name], other[name], rtol=rtol, atol=rtol * float(other[name].abs().max()))
     assert found.calibration.scores == pytest.approx(right.calibration.scores, rel=rtol)
     losses = [[record.loss for record in model.summary.history] for model in (found, right)]

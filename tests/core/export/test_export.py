@@ -35,10 +35,10 @@ CENTRE = Region(((0.1, 0.15), (0.93, 0.1), (0.8, 0.9), (0.12, 0.85)))
 HOLE = Region(((0.3, 0.3), (0.52, 0.33), (0.41, 0.6)), ignored=True)
 SIZES = ((32, 32), (64, 64), (56, 73), (200, 90), (33, 401), (120, 121))
 CONFIGS: dict[str, Config] = {
-    "whole": WHOLE_64.with_changes(score=Score.EXCESS, bank=Bank.GLOBAL, epochs=1, smoothing=2.0),
+    "whole": WHOLE_64.with_changes(score=Score.TANGENT, bank=Bank.GLOBAL, epochs=1, smoothing=2.0),
     "whole, regions": WHOLE_64.with_changes(score=Score.EXCESS, regions=(CENTRE, HOLE)),
     "R": TINY,
-    "R, not smoothed": TINY.with_changes(score=Score.NEAREST, smoothing=0.0),
+    "R, not smoothed": TINY.with_changes(score=Score.NEAREST, centre_axes=0, smoothing=0.0),
     "R+C": TINY.with_changes(resizing=Resizing.CROP, image_size=64, crop_size=56),
     "R+C, ignored": TINY.with_changes(resizing=Resizing.CROP, image_size=64, crop_size=33, regions=(HOLE,)),
 }
