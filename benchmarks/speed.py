@@ -9,7 +9,7 @@ installed its models take part. What is compared takes turns, round by round, so
 a ratio is the median over the rounds of the quotients. The published algorithm is the slow transcription that the tests
 hold the engine against: features and descriptor at full resolution, the whole distance matrix, a backbone pass a step.
 Decoding is a stage of its own and is not part of the whole. On a machine with a CUDA device `--device cuda` measures
-there what `benchmarks/speed_cuda.py` describes: `python benchmarks/speed.py --device cuda --ratios 1 4 --sizes 224`.
+there: `python benchmarks/speed.py --device cuda --ratios 1 4 --sizes 224 --batches 1 16 64 256`.
 """
 
 import argparse
@@ -40,7 +40,6 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import speed_cuda
 from benchmarks.speed_peers import peers
 from core.backbone import Backbone, random_backbone
 from core.compiled_network import CompiledNetwork
@@ -352,12 +351,9 @@ def main() -> None:
     parser.add_argument("--training", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--runtimes", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "speed.json")
     parser.add_argument("--peak", nargs=4, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.device != "cpu":
-        speed_cuda.main(asked)
-        return
     torch.set_num_threads(asked.threads)
     if asked.peak:
         stage, backbone, gamma, size = asked.peak
@@ -374,14 +370,9 @@ def main() -> None:
             row["MB"] = measure_memory(row["backbone"], row["ratio"], row["size"])
     if asked.training:
         found["training"] = [measure_training(b, 1, 224, asked.device) for b in asked.backbones]
-    write(found, asked.out or ROOT / "benchmarks" / "results" / "speed.json")
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    asked.out.write_text(json.dumps(found, indent=1) + "\n")
     _print(found)
-
-
-def write(found: dict[str, Any], out: Path) -> None:
-    """The figures as JSON."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def _machine(device: str) -> str:

@@ -46,8 +46,9 @@ def moved(value: Any, device: torch.device) -> Any:
     if isinstance(value, Tensor):
         there = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=device)
         return nn.Parameter(there, value.requires_grad) if isinstance(value, nn.Parameter) else there
-    if type(value) in {list, tuple}:
-        return type(value)(moved(part, device) for part in value)
+    if isinstance(value, (list, tuple)):
+        parts = [moved(part, device) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     if isinstance(value, dict):
         return type(value)((name, moved(part, device)) for name, part in value.items())
     if isinstance(value, nn.Module) or type(value).__module__.startswith("core.cuda"):
