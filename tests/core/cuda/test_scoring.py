@@ -1,6 +1,7 @@
 """The batched path beside the one that a CPU takes: the same scores, for any model, size and batch."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from core.cuda import scoring
 from core.cuda.maps import MapMaker
 from core.cuda.network import PooledMaps
 from core.cuda.scoring import BatchScorer
-from core.errors import OutOfMemoryError
+from core.errors import ImageError, OutOfMemoryError
 from core.images import read_image
 from core.inspection import Failure, Inspection, Inspector
 from core.model import CfaModel
@@ -27,8 +28,9 @@ RIGHT = Region(((0.4, 0.1), (1.0, 0.0), (1.0, 0.9), (0.5, 1.0)))
 HOLE = Region(((0.6, 0.3), (0.8, 0.3), (0.7, 0.6)), ignored=True)
 
 
+@cache
 def model(config: Config, size: int = 64, centres: int = 150, axes: int = 3) -> TrainedModel:
-    """Random weights; a bank among the descriptors of a picture, radii below the distances."""
+    """Random weights; a bank among the descriptors of a picture, radii below the distances. Do not change it."""
     torch.manual_seed(0)
     method = config.method
     network = CfaModel(random_backbone(config.backbone), descriptor_ratio=method.descriptor_ratio, initial_radius=0.65)
@@ -258,7 +260,7 @@ def test_that_folded_normalisations_and_split_numbers_change_nothing(backbone: s
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_mean, -0.2, 0.2)  # type: ignore[arg-type]
             torch.nn.init.uniform_(module.running_var, 0.5, 1.5)  # type: ignore[arg-type]
-    images = torch.from_numpy(np.stack([picture(seed, 64, 96) for seed in range(2)]))
+    images = torch.from_numpy(np.stack([picture(seed, 32, 64) for seed in range(2)]))
     copied = PooledMaps(bare, torch.device("cpu"), splits=split)
     pooled = [torch.nn.functional.avg_pool2d(level, 3, stride=1, padding=1) for level in bare(images)]
     for one, other in zip(copied(images), pooled, strict=True):
@@ -268,6 +270,22 @@ def test_that_folded_normalisations_and_split_numbers_change_nothing(backbone: s
     )  # these pad as the picture asks for
     left = [m for m in copied.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert not left
+
+
+def test_that_many_images_on_a_cpu_give_what_one_gives() -> None:
+    trained = model(TINY.with_changes(image_size=64))
+    images = [picture(seed, 64, 64) for seed in range(3)]
+    close(list(Inspector(trained, device="cpu").inspect_images(iter(images))), plainly(trained, images), rtol=1e-6)
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_that_among_many_an_array_that_is_no_image_is_told(batched: bool) -> None:
+    trained = model(TINY)
+    inspector = on("cpu", trained) if batched else Inspector(trained, device="cpu")
+    results = inspector.inspect_images([picture(0), picture(1)[..., 0]])
+    assert next(results).score > 0
+    with pytest.raises(ImageError, match="uint8 RGB"):
+        next(results)
 
 
 def test_that_the_model_stays_as_it_was() -> None:

@@ -1,5 +1,7 @@
 """No step of scoring or training waits for the device or leaves it, seen on a device that is not there."""
 
+import copy
+
 import pytest
 import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException
@@ -47,7 +49,7 @@ def test_that_scoring_stays_on_the_device_from_pixels_to_maps(score: Score, back
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_that_a_step_of_training_stays_on_the_device(share: float) -> None:
     config = TINY.with_changes(hard_negatives=5)
-    network = model(config).network
+    network = copy.deepcopy(model(config).network)
     with torch.no_grad():
         pyramid = network.pyramid(torch.zeros(4, 32, 64, 3, dtype=torch.uint8))
     valid = torch.rand(4, 8, 16, generator=torch.Generator().manual_seed(0)) < share
