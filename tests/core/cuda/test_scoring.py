@@ -12,7 +12,6 @@ from core.backbone import random_backbone
 from core.config import Config, Region, Score
 from core.cuda import scoring
 from core.cuda.maps import MapMaker
-from core.cuda.network import PooledMaps
 from core.cuda.scoring import BatchScorer
 from core.errors import ImageError, OutOfMemoryError
 from core.images import read_image
@@ -251,27 +250,6 @@ def test_that_only_as_many_sizes_are_kept_ready_as_fit() -> None:
     assert len(scorer._ready) == scoring._SIZES
 
 
-@pytest.mark.parametrize("split", [False, True])
-@pytest.mark.parametrize("backbone", ["lite0", "resnet18", "vgg19_bn", "efficientnet_b5", "mobilenetv3_small_050"])
-def test_that_folded_normalisations_and_split_numbers_change_nothing(backbone: str, split: bool) -> None:
-    torch.manual_seed(1)
-    bare = random_backbone(backbone)
-    for module in bare.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.running_mean, -0.2, 0.2)  # type: ignore[arg-type]
-            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)  # type: ignore[arg-type]
-    images = torch.from_numpy(np.stack([picture(seed, 32, 64) for seed in range(2)]))
-    copied = PooledMaps(bare, torch.device("cpu"), splits=split)
-    pooled = [torch.nn.functional.avg_pool2d(level, 3, stride=1, padding=1) for level in bare(images)]
-    for one, other in zip(copied(images), pooled, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5 * float(other.abs().max()))
-    assert copied.splits == (
-        split and backbone not in {"lite0", "efficientnet_b5"}
-    )  # these pad as the picture asks for
-    left = [m for m in copied.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    assert not left
-
-
 def test_that_many_images_on_a_cpu_give_what_one_gives() -> None:
     trained = model(TINY.with_changes(image_size=64))
     images = [picture(seed, 64, 64) for seed in range(3)]
@@ -294,19 +272,6 @@ def test_that_the_model_stays_as_it_was() -> None:
     on("cpu", trained)
     after = trained.network.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
-
-
-@needs_cuda
-@pytest.mark.parametrize("backbone", ["lite0", "resnet18", "wide_resnet50_2"])
-def test_that_the_maps_on_a_device_are_those_of_double_precision(backbone: str) -> None:
-    torch.manual_seed(2)
-    bare = random_backbone(backbone)
-    images = torch.randint(0, 256, (3, 96, 64, 3), dtype=torch.uint8)
-    found = PooledMaps(bare, torch.device("cuda"))(images.cuda())
-    pixels = (images.permute(0, 3, 1, 2).double() / 255.0 - bare.mean) / bare.std
-    for one, other in zip(found, bare.double().network(pixels), strict=True):
-        right = torch.nn.functional.avg_pool2d(other, 3, stride=1, padding=1)
-        assert float((one.cpu() - right).norm() / right.norm()) < 2e-5
 
 
 @needs_cuda

@@ -145,7 +145,7 @@ def on_device(parts: Sequence[Sample], device: str = "cuda", **changes: object) 
 @pytest.mark.parametrize("bank", list(Bank))
 def test_that_the_same_seed_gives_the_same_model(bank: Bank, parts: tuple[Sample, ...]) -> None:
     changes = {"bank": bank, "epochs": 4, "bank_ratio": 2, "score": Score.TANGENT, "centre_axes": 4}
-    one, other = (on_device(parts, **changes) for _ in range(2))
+    one, other = (on_device(parts, "cuda", **changes) for _ in range(2))
     first, second = one.network.state_dict(), other.network.state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert one.calibration == other.calibration
