@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,10 +18,8 @@ from core.ahead import AHEAD, DECODERS, ahead
 from core.backbone import build_backbone
 from core.centre_shapes import centre_shapes
 from core.checkpoint import Checkpoint, TrainingState, fingerprint_of, restore, restore_network, state_of
-from core.config import Bank, Config, FeatureScale, Method, Score
+from core.config import Bank, Config, FeatureScale, Score
 from core.cuda.network import PooledMaps
-from core.cuda.recording import Recording
-from core.cuda.training import DeviceSearch, chosen_patches
 from core.dataset import Sample
 from core.device import choose_device, current, describe_device, memory_told, room_on
 from core.errors import DatasetError, ImageError
@@ -30,14 +27,14 @@ from core.feature_cache import DEFAULT_BUDGET, FeatureCache
 from core.geometry import geometry
 from core.images import read_image
 from core.inspection import Failure, Inspection, Inspector
-from core.loss import cfa_loss
 from core.memory_bank import Described, centre_radii, ema_bank, global_bank, mean_bank, mean_nearest_squared
 from core.model import CfaModel
 from core.placement import apply
 from core.progress import CancelToken, Phase, Progress, Report, StepRecord, silent
 from core.threshold import Threshold, false_alarm_threshold, images_needed, percent, smallest_rate
 from core.trained_model import Calibration, Skipped, TrainedModel, TrainingSummary
-from core.training_search import TrainingSearch, training_search
+from core.training_search import training_search
+from core.training_steps import Features, gradients_of
 
 REFERENCE_SQUARED_DISTANCE = 0.5
 """The untrained mean nearest squared distance that `FeatureScale.REFERENCE` sets."""
@@ -114,7 +111,7 @@ def train(
         if run.device.type == "cpu":
             network.compile_backbone()
         masks, contents, skipped = _fill(cache, network, training, run)
-        features = _Features(cache, network, masks)
+        features = Features(cache, network, masks)
         fingerprint = fingerprint_of(contents, config, network, run.device)
         left = kept.load(fingerprint)
         if left is None:
@@ -207,47 +204,7 @@ def _fill(
     return masks, contents, skipped
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Features:
-    """The cached features and what they become under the descriptor as it stands; the masks are on the CPU."""
-
-    cache: FeatureCache
-    network: CfaModel
-    masks: list[Tensor]
-
-    def __len__(self) -> int:
-        return len(self.masks)
-
-    def alike(self) -> bool:
-        """Whether all images have the same grid and the same valid patches."""
-        return all(torch.equal(mask, self.masks[0]) for mask in self.masks)
-
-    def pyramid(self, indices: Sequence[int]) -> list[Tensor]:
-        """The pooled and scaled pyramids of images of one grid shape."""
-        levels = self.cache.batch(indices)
-        return [level * scale for level, scale in zip(levels, self.network.level_scale, strict=True)]
-
-    def distances(self, indices: Sequence[int], search: TrainingSearch) -> Tensor:
-        """(n, count) squared distances of all valid patches of some images, with gradient to the descriptor."""
-        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for index in indices:
-            groups[self.cache.shape(index)].append(index)
-        rows = []
-        for group in groups.values():
-            valid = torch.stack([self.masks[index] for index in group])
-            rows.append(search(self.pyramid(group), self.network.descriptor, valid))
-        return torch.cat(rows)
-
-    def described(self, report: Callable[[int], None]) -> Iterator[Described]:
-        """The images one by one, without gradient."""
-        for index in range(len(self)):
-            with torch.no_grad():
-                phi = self.network.describe(self.pyramid([index]))[0]
-            yield Described(phi, self.masks[index].to(phi.device))
-            report(index + 1)
-
-
-def _set_level_scale(network: CfaModel, features: _Features, run: _Run) -> None:
+def _set_level_scale(network: CfaModel, features: Features, run: _Run) -> None:
     """Bring the features to the scale that the constants of the loss ask for (docs/adr: feature scale)."""
     if run.config.method.feature_scale is FeatureScale.PUBLISHED:
         if network.backbone.divide_by_channels:
@@ -260,7 +217,7 @@ def _set_level_scale(network: CfaModel, features: _Features, run: _Run) -> None:
 
 
 @torch.no_grad()
-def reference_squared_distance(network: CfaModel, features: _Features, seed: int) -> float:
+def reference_squared_distance(network: CfaModel, features: Features, seed: int) -> float:
     """Mean squared distance from a random patch to the nearest of as many other random patches, without coordinates."""
     generator = torch.Generator().manual_seed(seed)
     quota = -(-2 * _SCALE_SAMPLE // len(features))
@@ -274,7 +231,7 @@ def reference_squared_distance(network: CfaModel, features: _Features, seed: int
     return mean_nearest_squared(patches[order[:half]], patches[order[half:]])
 
 
-def _build_bank(network: CfaModel, features: _Features, run: _Run) -> None:
+def _build_bank(network: CfaModel, features: Features, run: _Run) -> None:
     method, seed = run.config.method, run.config.training.seed
     minimum = method.neighbours + method.hard_negatives
 
@@ -302,7 +259,7 @@ def _build_bank(network: CfaModel, features: _Features, run: _Run) -> None:
 
 def _optimise(
     network: CfaModel,
-    features: _Features,
+    features: Features,
     generator: torch.Generator,
     left: TrainingState | None,
     keep: Callable[[TrainingState], None],
@@ -325,7 +282,7 @@ def _optimise(
     patches = settings.batch_size * features.masks[0].numel()
     count = method.neighbours + method.hard_negatives
     search = training_search(network.backbone.channels, network.bank, count, patches)
-    gradients = _gradients_of(network, features, search, method, settings.batch_size)
+    gradients = gradients_of(network, features, search, method, settings.batch_size)
     stride = max(1, min(_STEPS_PER_RECORD, settings.epochs * steps // _RECORDS))  # a short training shows every step
     for epoch in range(first, settings.epochs):
         order = torch.randperm(len(features), generator=generator).tolist()
@@ -340,58 +297,6 @@ def _optimise(
                 run.report(Progress(Phase.TRAINING, done, settings.epochs, "epochs", record))
         keep(state_of(network, optimiser, generator, epoch + 1, recorder.history))
     return recorder.history
-
-
-def _gradients_of(
-    network: CfaModel, features: _Features, search: TrainingSearch, method: Method, batch_size: int
-) -> Callable[[Sequence[int]], Tensor]:
-    """What computes the gradients of a batch of images, and returns the figures of `_gradients`.
-
-    On a CUDA device, where all images look alike to it, full batches run from a recording.
-    """
-
-    def plainly(batch: Sequence[int]) -> Tensor:
-        return _gradients(network, features.distances(batch, search), method)
-
-    if not isinstance(search, DeviceSearch) or len(features) < batch_size or not features.alike():
-        return plainly
-    parameters = [*network.descriptor.parameters(), network.radius]
-    first = range(batch_size)
-    chosen = chosen_patches(torch.stack([features.masks[index] for index in first]), network.bank.device)
-
-    def compute(pyramid: Sequence[Tensor]) -> list[Tensor]:
-        figures = _gradients(network, search.of_chosen(pyramid, network.descriptor, chosen), method)
-        return [figures, *(parameter.grad for parameter in parameters if parameter.grad is not None)]
-
-    recording = Recording(compute, features.pyramid(first), reads=chosen)
-
-    def recorded(batch: Sequence[int]) -> Tensor:
-        if len(batch) < batch_size:
-            return plainly(batch)
-        figures, *gradients = recording(features.pyramid(batch))
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
-        return figures.clone()
-
-    return recorded
-
-
-def _gradients(network: CfaModel, distances: Tensor, method: Method) -> Tensor:
-    """The gradients of one step, left at the parameters; returns the six figures of a `StepRecord`, on the device."""
-    terms = cfa_loss(distances, network.radius, neighbours=method.neighbours, alpha=method.alpha, nu=method.nu)
-    for parameter in (*network.descriptor.parameters(), network.radius):
-        parameter.grad = None
-    terms.total.backward()  # type: ignore[no-untyped-call]
-    return torch.stack(
-        (
-            terms.total,
-            terms.attraction,
-            terms.repulsion,
-            network.radius.square(),
-            distances[:, 0].mean(),
-            terms.repulsion_active,
-        )
-    ).detach()
 
 
 class _Recorder:

@@ -13,6 +13,8 @@ _GROUP = 32
 """Centres of which first the smallest rank alone is looked at."""
 _MORE = 1
 """Candidates beyond those asked for."""
+_ONE_BY_ONE = 4
+"""Candidates up to which each is found by a pass of its own. An estimate."""
 _RANKS = 1 << 25
 """Numbers that one tile of queries may rank at once: no matrix of all queries and all centres ever exists."""
 _LARGEST = 16.0
@@ -87,8 +89,8 @@ class HalfSearch:
 
 
 def _smallest(values: Tensor, count: int) -> Tensor:
-    """(n, count) places of the smallest of (n, m) values, which are spoiled: one or two need no sorting."""
-    if count > 2:
+    """(n, count) places of the smallest of (n, m) values, which are spoiled: few are found faster one by one."""
+    if count > _ONE_BY_ONE:
         return values.topk(count, dim=1, largest=False).indices
     places = []
     for _ in range(count):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from core import training
+from core import training, training_steps
 from core.backbone import Backbone
 from core.checkpoint import Checkpoint
 from core.config import Bank, DescriptorStart, Score
@@ -93,7 +93,7 @@ def test_that_pyramids_in_half_precision_come_back_rounded_and_stacked(device: s
 def as_on_a_device(monkeypatch: pytest.MonkeyPatch, shared_backbone: None) -> None:
     """A training on the CPU takes its steps as one on a device does."""
     monkeypatch.setattr(training, "training_search", lambda _channels, bank, count, _patches: DeviceSearch(bank, count))
-    monkeypatch.setattr(training, "Recording", PlayedBack)
+    monkeypatch.setattr(training_steps, "Recording", PlayedBack)
     monkeypatch.setattr(PlayedBack, "played", 0)
 
 
@@ -107,13 +107,25 @@ def test_that_steps_as_on_a_device_come_to_what_those_of_the_cpu_come_to(
     recorded = on_device(parts, "cpu", **changes)
     assert PlayedBack.played == 3 * 2
     with monkeypatch.context() as patched:
-        patched.setattr(training._Features, "alike", lambda _: False)
+        patched.setattr(training_steps.Features, "alike", lambda _: False)
         plain = on_device(parts, "cpu", **changes)
     assert PlayedBack.played == 3 * 2
     close(recorded, plain, 1e-6)
     monkeypatch.setattr(training, "training_search", training_search)
     close(recorded, on_device(parts, "cpu", **changes), 1e-3)
     assert not torch.allclose(recorded.network.descriptor.weight, trained.network.descriptor.weight, rtol=1e-2)
+
+
+@pytest.mark.usefixtures("as_on_a_device")
+def test_that_without_memory_for_a_recording_steps_are_taken_one_by_one(
+    parts: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, reads: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    right = on_device(parts, "cpu", epochs=2)
+    monkeypatch.setattr(training_steps, "Recording", refused)
+    close(on_device(parts, "cpu", epochs=2), right, 1e-6)
 
 
 @pytest.mark.usefixtures("as_on_a_device")
@@ -207,7 +219,7 @@ def test_that_recorded_steps_are_those_that_are_not_recorded(
 ) -> None:
     """Nine images in batches of four: the last batch of an epoch is never recorded."""
     recorded = on_device(parts, epochs=3, initial_radius=0.65)
-    monkeypatch.setattr(training._Features, "alike", lambda _: False)
+    monkeypatch.setattr(training_steps.Features, "alike", lambda _: False)
     plain = on_device(parts, epochs=3, initial_radius=0.65)
     torch.testing.assert_close(
         recorded.network.descriptor.weight, plain.network.descriptor.weight, rtol=1e-3, atol=1e-5
@@ -217,7 +229,7 @@ def test_that_recorded_steps_are_those_that_are_not_recorded(
 
 @needs_cuda
 def test_that_no_step_waits_for_the_device(parts: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    step = training._gradients
+    step = training_steps.gradients
 
     def watched(*arguments: object) -> Tensor:
         torch.cuda.set_sync_debug_mode("error")
@@ -226,7 +238,7 @@ def test_that_no_step_waits_for_the_device(parts: tuple[Sample, ...], monkeypatc
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
-    distances = training._Features.distances
+    distances = training_steps.Features.distances
 
     def watched_distances(*arguments: object) -> Tensor:
         torch.cuda.set_sync_debug_mode("error")
@@ -235,7 +247,7 @@ def test_that_no_step_waits_for_the_device(parts: tuple[Sample, ...], monkeypatc
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
-    monkeypatch.setattr(training, "_gradients", watched)
-    monkeypatch.setattr(training._Features, "alike", lambda _: False)  # nothing recorded: each step from Python
-    monkeypatch.setattr(training._Features, "distances", watched_distances)
+    monkeypatch.setattr(training_steps, "gradients", watched)
+    monkeypatch.setattr(training_steps.Features, "alike", lambda _: False)  # nothing recorded: each step from Python
+    monkeypatch.setattr(training_steps.Features, "distances", watched_distances)
     on_device(parts, epochs=2)

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException
 
-from core import training
 from core.config import Score
 from core.cuda import kernels
 from core.cuda.network import PooledMaps
 from core.cuda.scoring import BatchScorer
 from core.cuda.training import DeviceSearch
 from core.inspection import Inspector
+from core.training_steps import gradients
 from tests.core.cuda.fake_device import CUDA, META, StaysThere, fake, moved
 from tests.core.cuda.test_scoring import HOLE, RIGHT, model
 from tests.core.parts import TINY, WHOLE_64, picture
@@ -66,7 +66,7 @@ def test_that_a_step_of_training_stays_on_the_device(share: float) -> None:
     search = DeviceSearch(network.bank, config.method.neighbours + config.method.hard_negatives)
     with StaysThere(META):
         distances = search.of_chosen(moved(pyramid, META), network.descriptor, moved(chosen, META))
-        figures = training._gradients(network, distances, config.method)
+        figures = gradients(network, distances, config.method)
     assert figures.shape == (6,)
     for parameter in (*network.descriptor.parameters(), network.radius):
         assert parameter.grad is not None
