@@ -1,6 +1,6 @@
 """Inspect images with a trained model: load once, inspect many. The one scoring path of the whole program."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,8 +138,7 @@ class Inspector:
             CancelledByUser: The token was set.
             DeviceError: Too little memory.
         """
-        decode: _Decode = lambda sample: self._prepared(read_image(sample.path))  # noqa: E731
-        with closing(self._results(decode, samples)) as results:
+        with closing(self._results(samples)) as results:
             for done in range(len(samples)):
                 if cancel is not None:
                     cancel.check()
@@ -168,8 +167,12 @@ class Inspector:
                     raise outcome
                 yield _inspection(outcome[1], outcome[0], name)
 
-    def _results(self, decode: "_Decode", samples: Sequence[Sample]) -> Generator[Inspection | Failure, None, None]:
+    def _results(self, samples: Sequence[Sample]) -> Generator[Inspection | Failure, None, None]:
         """The results for files, one by one or batch by batch."""
+
+        def decode(sample: Sample) -> tuple[Geometry, NDArray[np.uint8]]:
+            return self._prepared(read_image(sample.path))
+
         if self._scorer is None:
             with closing(ahead(decode, samples)) as prepared:
                 for sample, picture in prepared:
@@ -185,9 +188,6 @@ class Inspector:
                     yield Failure(sample, str(outcome))
                 else:
                     yield _inspection(outcome[1], outcome[0], sample)
-
-
-_Decode = Callable[[Sample], tuple[Geometry, NDArray[np.uint8]]]
 
 
 def _inspection(scored: Scored, place_of: Geometry, sample: Sample | None) -> Inspection:

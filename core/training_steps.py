@@ -86,8 +86,8 @@ def gradients_of(
     def recorded(batch: Sequence[int]) -> Tensor:
         if len(batch) < batch_size:
             return plainly(batch)
-        figures, *gradients = recording(features.pyramid(batch))
-        for parameter, gradient in zip(parameters, gradients, strict=True):
+        figures, *found = recording(features.pyramid(batch))
+        for parameter, gradient in zip(parameters, found, strict=True):
             parameter.grad = gradient
         return figures.clone()
 
