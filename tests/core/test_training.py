@@ -88,7 +88,7 @@ def test_that_descriptor_and_radius_are_trained_and_bank_scale_and_backbone_are_
     trained_with: TrainedWith, backbone: Backbone
 ) -> None:
     frozen = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
-    before, after = state(trained_with(epochs=0)), state(trained_with(epochs=2))
+    before, after = (state(trained_with(epochs=epochs, score=Score.TANGENT)) for epochs in (0, 2))
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved == {"descriptor.weight", "descriptor.bias", "radius", "centre_axes", "centre_scales", "centre_radii"}
     assert all(torch.equal(frozen[name], tensor) for name, tensor in backbone.state_dict().items())
