@@ -72,8 +72,9 @@ def batching(model: Path, files: Sequence[bytes], sizes: Sequence[int] = (1, 2, 
     """The network on several images at once: time for each image, and whether its patch scores stay the same bits."""
     import torch
 
+    from core.geometry import geometry
     from core.images import decode_image
-    from core.inspection import Inspector, geometry
+    from core.inspection import Inspector
     from core.model_file import load_model
     from core.placement import apply
 

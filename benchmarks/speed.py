@@ -1,15 +1,14 @@
 """Inspection and training, stage by stage, beside the bare backbone and the published algorithm in the same run.
 
     python benchmarks/speed.py [--backbones lite0 resnet18 wide_resnet50_2] [--ratios 1 2 4 8] [--sizes 224 256]
-                               [--rounds 15] [--no-training] [--no-memory] [--threads 2] [--device cpu] [--out JSON]
+                               [--rounds 15] [--no-training] [--no-memory] [--threads 2] [--out JSON]
 
 Random weights serve for speed. The stages of a whole inspection are one compiled network on a CPU; `phi` and `search`
 are what they take apart from it, `backbone` is eager torch, `compiled` the same network by OpenVINO. Where anomalib is
 installed its models take part. What is compared takes turns, round by round, so that a busy machine hurts all alike;
 a ratio is the median over the rounds of the quotients. The published algorithm is the slow transcription that the tests
 hold the engine against: features and descriptor at full resolution, the whole distance matrix, a backbone pass a step.
-Decoding is a stage of its own and is not part of the whole. On a machine with a CUDA device `--device cuda` measures
-there: `python benchmarks/speed.py --device cuda --ratios 1 4 --sizes 224 --batches 1 16 64 256`.
+Decoding is a stage of its own and is not part of the whole. A CUDA device is measured by `benchmarks/speed_cuda.py`.
 """
 
 import argparse
@@ -77,10 +76,9 @@ def picture(size: int, count: int = 1) -> Tensor:
     return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8))
 
 
-def inspection(network: CfaModel, size: int, device: str, count: int = 1) -> dict[str, Stage]:
+def inspection(network: CfaModel, size: int, count: int = 1) -> dict[str, Stage]:
     """What takes turns: each stage alone, the whole, the bare backbone, and the published algorithm."""
-    network.to(device)
-    images = picture(size, count).to(device)
+    images = picture(size, count)
 
     def phi_again() -> float:
         return float(network.describe(pyramid)[0, 0, 0, 0])
@@ -135,13 +133,11 @@ def ratio(times: dict[str, list[float]], above: str, below: str) -> float:
     return statistics.median(a / b for a, b in zip(times[above], times[below], strict=True))
 
 
-def measure_inspection(
-    backbone: str, gamma: int, size: int, rounds: int, device: str, batches: list[int]
-) -> dict[str, Any]:
+def measure_inspection(backbone: str, gamma: int, size: int, rounds: int, batches: list[int]) -> dict[str, Any]:
     """One row of the table."""
     network = model(backbone, gamma, size)
-    stages = inspection(network, size, device)
-    others = peers(backbone, gamma, size) if device == "cpu" else {}
+    stages = inspection(network, size)
+    others = peers(backbone, gamma, size)
     times = measured(stages | others, rounds)
     found: dict[str, Any] = {"backbone": backbone, "ratio": gamma, "size": size}
     found["ms"] = {name: round(statistics.median(values), 2) for name, values in times.items()}
@@ -150,7 +146,7 @@ def measure_inspection(
         found[f"{above} / {below}"] = round(ratio(times, above, below), 2)
     found["images/s"] = {}
     for count in batches:
-        whole = {"whole": inspection(network, size, device, count)["whole"]}
+        whole = {"whole": inspection(network, size, count)["whole"]}
         milliseconds = statistics.median(measured(whole, max(3, rounds // 3))["whole"])
         found["images/s"][str(count)] = round(1000 * count / milliseconds, 1)
     return found
@@ -202,7 +198,7 @@ def _resident(name: str) -> float:
     return int(next(line for line in status.splitlines() if line.startswith(name)).split()[1]) / 1024
 
 
-def measure_training(backbone: str, gamma: int, size: int, device: str) -> dict[str, Any]:
+def measure_training(backbone: str, gamma: int, size: int) -> dict[str, Any]:
     """Seconds for 30 epochs on 200 images, extrapolated from whole epochs on a few images, ours and as published."""
     with tempfile.TemporaryDirectory() as folder:
         samples = _noise_parts(Path(folder), size)
@@ -215,10 +211,10 @@ def measure_training(backbone: str, gamma: int, size: int, device: str) -> dict[
         config = preset("paper").with_changes(
             backbone=backbone, bank=Bank.MEAN, bank_ratio=gamma, descriptor_ratio=gamma, resizing="R", image_size=size
         )
-        features, ours_step = _parts_of_training(samples, config, weights, device)
+        features, ours_step = _parts_of_training(samples, config, weights)
     steps = EPOCHS * TRAINED_ON / BATCH
     ours = TRAINED_ON * features + steps * ours_step
-    step = _published_step(model(backbone, gamma, size).to(device), size, device)
+    step = _published_step(model(backbone, gamma, size), size)
     theirs = steps * step
     return {
         "backbone": backbone,
@@ -290,25 +286,25 @@ def _noise_parts(folder: Path, size: int) -> list[Sample]:
     return samples
 
 
-def _parts_of_training(samples: list[Sample], config: Config, weights: Path, device: str) -> tuple[float, float]:
+def _parts_of_training(samples: list[Sample], config: Config, weights: Path) -> tuple[float, float]:
     """Seconds of features and bank for one image, and median seconds of one step on a batch of four."""
     seen: list[tuple[str, float]] = []
 
     def note(progress: Progress) -> None:
         seen.append((progress.phase, time.perf_counter()))
 
-    train(samples, config.with_changes(epochs=4), weights=weights, device=device, report=note)
+    train(samples, config.with_changes(epochs=4), weights=weights, device="cpu", report=note)
     before = [moment for phase, moment in seen if phase in {Phase.FEATURES, Phase.BANK}]
     steps = np.diff([moment for phase, moment in seen if phase == Phase.TRAINING])
     return (before[-1] - before[0]) / (FEW - 1), float(np.median(steps))
 
 
-def _published_step(network: CfaModel, size: int, device: str) -> float:
+def _published_step(network: CfaModel, size: int) -> float:
     """Median seconds of one step on a batch of four, with the distances twice as the authors compute them."""
-    images = picture(size, BATCH).to(device)
+    images = picture(size, BATCH)
     weight = torch.nn.Parameter(network.descriptor.weight.detach().clone())
     bias = torch.nn.Parameter(network.descriptor.bias.detach().clone())
-    radius = torch.nn.Parameter(torch.tensor(0.65, device=device))
+    radius = torch.nn.Parameter(torch.tensor(0.65))
     optimiser = torch.optim.AdamW([weight, bias, radius], lr=1e-3, weight_decay=5e-4, amsgrad=True)
     times = []
     for _ in range(3):
@@ -347,7 +343,6 @@ def main() -> None:
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 4, 16])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--device", default="cpu")
     parser.add_argument("--training", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--runtimes", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True)
@@ -360,27 +355,29 @@ def main() -> None:
         sys.stdout.write(" ".join(map(str, peak(stage, backbone, int(gamma), int(size)))))
         return
     with tempfile.TemporaryDirectory() as folder:
-        found: dict[str, Any] = {"machine": _machine(asked.device), "decode 1 MP, ms": measure_decoding(Path(folder))}
+        found: dict[str, Any] = {"machine": _machine(), "decode 1 MP, ms": measure_decoding(Path(folder))}
     cases = [(b, g, s) for b in asked.backbones for s in asked.sizes for g in asked.ratios]
-    found["inspection"] = [measure_inspection(*case, asked.rounds, asked.device, asked.batches) for case in cases]
-    if asked.runtimes and asked.device == "cpu":
+    found["inspection"] = [measure_inspection(*case, asked.rounds, asked.batches) for case in cases]
+    if asked.runtimes:
         found["runtimes"] = [measure_runtimes(b, 224, asked.rounds) for b in asked.backbones]
-    if asked.memory and asked.device == "cpu" and sys.platform == "linux":
+    if asked.memory and sys.platform == "linux":
         for row in (row for row in found["inspection"] if row["ratio"] == 1):
             row["MB"] = measure_memory(row["backbone"], row["ratio"], row["size"])
     if asked.training:
-        found["training"] = [measure_training(b, 1, 224, asked.device) for b in asked.backbones]
+        found["training"] = [measure_training(b, 1, 224) for b in asked.backbones]
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text(json.dumps(found, indent=1) + "\n")
     _print(found)
 
 
-def _machine(device: str) -> str:
-    name = torch.cuda.get_device_name() if device != "cpu" else platform.machine()
+def _machine() -> str:
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     libraries = ("openvino", "anomalib")
     versions = [f"{n} {version(n)}" for n in libraries if importlib.util.find_spec(n)]
-    return ", ".join((f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}", *versions)) + load
+    return (
+        ", ".join((f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}", *versions))
+        + load
+    )
 
 
 def _print(found: dict[str, Any]) -> None:

@@ -65,7 +65,7 @@ def centre_shapes(images: Iterable[Described], count: int, bank: Tensor, axes: i
     """
     sample = _sample(images, count, bank, seed)
     found = _axes(_groups(sample, len(bank)), min(axes, bank.shape[1] - 1))
-    return Shapes(found.cpu(), _radii(sample, Ellipsoids(bank, found)).cpu())
+    return Shapes(found.cpu(), _radii(sample, Ellipsoids(bank, found)))
 
 
 def _sample(images: Iterable[Described], count: int, bank: Tensor, seed: int) -> _Sample:
@@ -115,7 +115,7 @@ def _radii(sample: _Sample, shapes: Ellipsoids) -> Tensor:
     every = slice(None, None, max(1, len(sample.steps) // GLOBAL_SAMPLE))
     steps, rows = sample.steps[every], sample.rows[every]
     squared, nearest = nearest_ellipsoid(shapes.centres[rows[:, 0]] + steps.float(), shapes, rows)
-    lengths, own = squared[:, 0].sqrt(), nearest[:, 0]
+    lengths, own = squared[:, 0].sqrt().cpu(), nearest[:, 0].cpu()  # where sums have the same order every time
     sizes = torch.bincount(own, minlength=len(shapes.centres))
     sums = lengths.new_zeros(len(shapes.centres)).index_add_(0, own, lengths)
     return (sums + _PRIOR_RADIUS * lengths.mean()) / (sizes + _PRIOR_RADIUS)

@@ -61,12 +61,15 @@ class Descriptor(nn.Module):
         return self.project(pyramid) + self.constant(pyramid[0].shape[-2:])
 
     def project(self, pyramid: Sequence[Tensor]) -> Tensor:
-        """The part of phi that depends on the image, (b, D', h, w)."""
+        """The part of phi that depends on the image, (b, D', h, w).
+
+        As a product of patches by weights and not as a convolution: torch computes those in float32 everywhere.
+        """
         grid = pyramid[0].shape[-2:]
         levels = torch.split(self.weight[:, :-2], list(self.channels), dim=1)
         phi: Tensor | None = None
         for weight, level in zip(levels, pyramid, strict=True):
-            part = functional.conv2d(level, weight[:, :, None, None])  # (b, D', h / 2^i, w / 2^i)
+            part = functional.linear(level.permute(0, 2, 3, 1), weight).permute(0, 3, 1, 2)  # (b, D', h / 2^i, w / 2^i)
             if phi is None:
                 phi = part
             else:

@@ -1,7 +1,7 @@
 """Where the engine computes."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -27,12 +27,25 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def current(device: torch.device) -> AbstractContextManager[object]:
+    """Inside, what is made or started on CUDA without naming a card belongs to this one."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
 def describe_device(device: torch.device) -> str:
     """The device in words: "CPU, 8 threads" or "CUDA:0, NVIDIA L4"."""
     if device.type == "cuda":
         return f"CUDA:{device.index or 0}, {torch.cuda.get_device_name(device)}"
     threads = torch.get_num_threads()
     return f"CPU, {threads} thread{'' if threads == 1 else 's'}"
+
+
+def room_on(device: torch.device, wanted: int) -> int:
+    """Bytes of memory that may be filled for long: what is wanted; on a card, at most half of what is free."""
+    if device.type != "cuda":
+        return wanted
+    free, _ = torch.cuda.mem_get_info(device)
+    return min(wanted, free // 2)
 
 
 @contextmanager

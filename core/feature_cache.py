@@ -14,6 +14,8 @@ from torch import Tensor
 from core.errors import OutputError
 
 DEFAULT_BUDGET = 2 * 1024**3
+_HALF_LIMIT = 65504.0
+"""The largest number in half precision."""
 
 
 class _Layout(NamedTuple):
@@ -47,17 +49,20 @@ class _Layout(NamedTuple):
 class FeatureCache:
     """An append-only list of pyramids; the backbone is frozen, so one pass through it serves every epoch.
 
-    Numbers are kept as float32: training from the cache gives what training from the images gives.
+    Numbers are kept as float32: training from the cache gives what training from the images gives. In half precision,
+    where that is asked for, they take half the room and are rounded by a two-thousandth; those in the file are not.
     """
 
-    def __init__(self, device: torch.device, budget: int = DEFAULT_BUDGET) -> None:
+    def __init__(self, device: torch.device, budget: int = DEFAULT_BUDGET, *, half: bool = False) -> None:
         """An empty cache.
 
         Args:
             device: Where pyramids are kept and handed out.
-            budget: Bytes of memory; what does not fit goes to a temporary file.
+            budget: Bytes of the device's memory; what does not fit goes to a temporary file.
+            half: Keep them in half precision.
         """
         self._device = device
+        self._half = half
         self._free = budget
         self._layouts: list[list[_Layout]] = []
         self._held: list[list[Tensor] | int] = []  # a pyramid, or its offset in the file
@@ -87,10 +92,10 @@ class FeatureCache:
             OutputError: The temporary folder is full.
         """
         self._layouts.append([_Layout.of(level) for level in pyramid])
-        size = sum(level.numel() for level in pyramid) * 4
+        size = sum(level.numel() for level in pyramid) * (2 if self._half else 4)
         if size <= self._free:
             self._free -= size
-            self._held.append([level.to(self._device, copy=True) for level in pyramid])
+            self._held.append([self._kept(level) for level in pyramid])
         else:
             self._held.append(self._spill(pyramid))
 
@@ -100,9 +105,15 @@ class FeatureCache:
         return shape[-2], shape[-1]
 
     def batch(self, indices: Sequence[int]) -> list[Tensor]:
-        """The pyramids of images of one grid shape, stacked: one (b, channels, h, w) map per level."""
+        """The pyramids of images of one grid shape, stacked: one (b, channels, h, w) float32 map per level."""
         pyramids = [self._get(index) for index in indices]
-        return [torch.cat(levels) for levels in zip(*pyramids, strict=True)]
+        return [torch.cat(levels).float() for levels in zip(*pyramids, strict=True)]
+
+    def _kept(self, level: Tensor) -> Tensor:
+        if self._half:
+            kept = level.to(self._device).clamp(-_HALF_LIMIT, _HALF_LIMIT).half()
+            return kept.contiguous(memory_format=torch.channels_last)  # as products of matrices take it
+        return level.to(self._device, copy=True)
 
     def _spill(self, pyramid: Sequence[Tensor]) -> int:
         try:

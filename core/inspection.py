@@ -1,23 +1,24 @@
 """Inspect images with a trained model: load once, inspect many. The one scoring path of the whole program."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.ahead import ahead
-from core.config import Config
+from core.ahead import DECODERS, ahead, finished
+from core.cuda.batches import in_batches
+from core.cuda.scoring import BatchScorer, Scored
 from core.dataset import Sample
 from core.device import choose_device, memory_told
-from core.errors import DatasetError, ImageError
+from core.errors import ImageError
+from core.geometry import Geometry, geometry
 from core.images import read_image
 from core.model import CfaModel, centres_needed
-from core.placement import Placement, apply, inspected_pixels, place, valid_cells
+from core.placement import Placement, apply
 from core.progress import CancelToken, Phase, Progress, Report, silent
 from core.scoring import anomaly_map, image_score
 from core.trained_model import TrainedModel
@@ -58,44 +59,12 @@ class Failure:
     message: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Geometry:
-    """What follows from an image's size and the settings alone.
-
-    Attributes:
-        placement: Where the image lies on the network's input.
-        valid: (h, w) bool, patches that count.
-        inspected: (crop height, crop width) bool, pixels that count.
-    """
-
-    placement: Placement
-    valid: NDArray[np.bool_]
-    inspected: NDArray[np.bool_]
-
-
-@lru_cache(maxsize=64)
-def geometry(source: tuple[int, int], config: Config, stride: int, cell: int) -> Geometry:
-    """The geometry of an image of that size.
-
-    Args:
-        source: (height, width) in pixels.
-        config: The model's settings.
-        stride: The network's input is a multiple of this.
-        cell: Pixels of the network's input per patch.
-
-    Raises:
-        DatasetError: The regions leave nothing to inspect.
-    """
-    placement = place(source, config.preprocessing, stride)
-    valid = valid_cells(placement, cell, config.preprocessing.regions)
-    inspected = inspected_pixels(placement, config.preprocessing.regions)
-    if not valid.any() or not inspected.any():
-        raise DatasetError("The regions drawn leave nothing to inspect. Make the region of interest larger.")
-    return Geometry(placement, valid, inspected)
-
-
 class Inspector:
-    """A trained model on a device. One image at a time, so that a score never depends on its neighbours."""
+    """A trained model on a device. A score never depends on what else is inspected.
+
+    On a CPU images are scored one at a time; on a graphics card many at once, where the size of a batch may change the
+    last digits (see docs/adr/0016-cuda.md).
+    """
 
     def __init__(self, trained: TrainedModel, *, device: str = "auto") -> None:
         """Move the model to the device.
@@ -109,10 +78,14 @@ class Inspector:
         """
         self.trained = trained
         self._device = choose_device(device)
+        self._scorer: BatchScorer | None = None
         with memory_told():
-            self._network: CfaModel = trained.network.to(self._device).eval()
-            if self._device.type == "cpu":
+            if self._device.type == "cuda":
+                self._network: CfaModel = trained.network.eval()  # stays where it is
+                self._scorer = BatchScorer(trained, self._device)
+            else:
                 method = trained.config.method
+                self._network = trained.network.to(self._device).eval()
                 self._network.compile_all(centres_needed(method.score, method.neighbours))
 
     def inspect(self, image: NDArray[np.uint8], sample: Sample | None = None) -> Inspection:
@@ -138,15 +111,16 @@ class Inspector:
 
     def _score(self, prepared: tuple[Geometry, NDArray[np.uint8]], sample: Sample | None) -> Inspection:
         place_of, pixels = prepared
+        if self._scorer is not None:
+            with memory_told():
+                (scored,) = self._scorer.score([pixels], place_of)
+            return _inspection(scored, place_of, sample)
         method, network = self.trained.config.method, self._network
         with memory_told(), torch.inference_mode():
             canvas = torch.from_numpy(pixels)[None].to(self._device)  # (1, H, W, 3)
             grid = network(canvas, method.score, method.neighbours)[0]  # (h, w)
         values = anomaly_map(grid.cpu().numpy(), place_of.valid, place_of.inspected, network.cell, method.smoothing)
-        score = image_score(values, place_of.inspected)
-        values.flags.writeable = False
-        name = sample or Sample(Path("image"), "image", None, "", None)
-        return Inspection(name, score, values, place_of.placement)
+        return _inspection(Scored(values, image_score(values, place_of.inspected)), place_of, sample)
 
     def inspect_many(
         self, samples: Sequence[Sample], *, report: Report = silent, cancel: CancelToken | None = None
@@ -164,14 +138,59 @@ class Inspector:
             CancelledByUser: The token was set.
             DeviceError: Too little memory.
         """
-        with closing(ahead(lambda sample: self._prepared(read_image(sample.path)), samples)) as prepared:
+        with closing(self._results(samples)) as results:
             for done in range(len(samples)):
                 if cancel is not None:
                     cancel.check()
-                sample, picture = next(prepared)
-                try:
-                    result: Inspection | Failure = self._score(picture.result(), sample)
-                except ImageError as error:
-                    result = Failure(sample, str(error))
+                result = next(results)
                 report(Progress(Phase.INSPECTING, done + 1, len(samples)))
                 yield result
+
+    def inspect_images(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Inspection]:
+        """As `inspect` for one image after the other, in batches where that is faster.
+
+        Args:
+            images: (H, W, 3) uint8 RGB each; looked at no further ahead than a batch or two.
+
+        Raises:
+            DeviceError: Too little memory.
+            ImageError: An array is not an image.
+        """
+        name = Sample(Path("image"), "image", None, "", None)
+        if self._scorer is None:
+            yield from (self.inspect(image) for image in images)
+            return
+        prepared = ((name, finished(self._prepared, image)) for image in images)
+        with memory_told():
+            for _, outcome in in_batches(prepared, self._scorer):
+                if isinstance(outcome, ImageError):
+                    raise outcome
+                yield _inspection(outcome[1], outcome[0], name)
+
+    def _results(self, samples: Sequence[Sample]) -> Generator[Inspection | Failure, None, None]:
+        """The results for files, one by one or batch by batch."""
+
+        def decode(sample: Sample) -> tuple[Geometry, NDArray[np.uint8]]:
+            return self._prepared(read_image(sample.path))
+
+        if self._scorer is None:
+            with closing(ahead(decode, samples)) as prepared:
+                for sample, picture in prepared:
+                    try:
+                        yield self._score(picture.result(), sample)
+                    except ImageError as error:
+                        yield Failure(sample, str(error))
+            return
+        waiting = self._scorer.waiting(self.trained.config.preprocessing.image_size)
+        with memory_told(), closing(ahead(decode, samples, workers=DECODERS, waiting=waiting)) as prepared:
+            for sample, outcome in in_batches(prepared, self._scorer):
+                if isinstance(outcome, ImageError):
+                    yield Failure(sample, str(outcome))
+                else:
+                    yield _inspection(outcome[1], outcome[0], sample)
+
+
+def _inspection(scored: Scored, place_of: Geometry, sample: Sample | None) -> Inspection:
+    scored.anomaly_map.flags.writeable = False
+    name = sample or Sample(Path("image"), "image", None, "", None)
+    return Inspection(name, scored.score, scored.anomaly_map, place_of.placement)

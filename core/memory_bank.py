@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from core.cuda.clustering import lloyd
 from core.errors import DatasetError
 from core.neighbours import nearest_centres
 
@@ -170,15 +171,20 @@ def _size(patches: int, ratio: int, minimum: int) -> int:
 def k_means(points: Tensor, count: int, seed: int, report: Callable[[int, int], None] = _silent) -> Tensor:
     """Centres of K-means (scikit-learn): to convergence for few points, in mini-batches for many.
 
+    On a CUDA device the points stay there, and all of them move the centres in every iteration.
+
     Args:
         points: (n, D').
         count: Number of centres; at most n are made.
         seed: Of the start and of the batches.
-        report: Told of the mini-batches done and of how many there are, 0 and 0 where unknown; may raise to cancel.
+        report: Told of the mini-batches or iterations done and of how many there are at most, 0 and 0 where unknown;
+            may raise to cancel.
 
     Returns:
         (min(count, n), D') float32 on the device of `points`.
     """
+    if points.device.type == "cuda":
+        return lloyd(points.detach(), min(count, len(points)), seed, report)
     from sklearn.cluster import KMeans, MiniBatchKMeans  # type: ignore[import-untyped]  # slow to import
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn depends on it
 

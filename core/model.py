@@ -104,19 +104,19 @@ class CfaModel(nn.Module):
         if len(self.bank) >= count and count not in self._fast_searches:
             probes, strides = self._probes(), self.backbone.strides
             self._fast_searches[count] = checked(
-                lambda: CompiledSearch(_Pooled(self.backbone), probes[0], self._folded(), strides, count),
+                lambda: CompiledSearch(_Pooled(self.backbone), probes[0], self.folded(), strides, count),
                 lambda fast: max(largest_difference(self._nearest(p, count)[:1], fast(p)[:1]) for p in probes),
                 self.backbone.name,
             )
 
-    def _folded(self) -> FoldedSearch:
-        """Descriptor, scale and bank in one."""
+    def folded(self) -> FoldedSearch:
+        """Descriptor, scale and bank in one, wherever they are now."""
         descriptor = self.descriptor
         weight = descriptor.weight.detach()
         levels = torch.split(weight[:, :-2], list(descriptor.channels), dim=1)
         scaled = [level.double() * scale for level, scale in zip(levels, self.level_scale.double(), strict=True)]
-        arrays = [part.numpy() for part in (weight[:, -2:], descriptor.bias.detach(), self.bank, self.centre_axes)]
-        return fold([level.numpy() for level in scaled], *arrays)
+        parts = (weight[:, -2:], descriptor.bias.detach(), self.bank, self.centre_axes)
+        return fold([level.cpu().numpy() for level in scaled], *(part.cpu().numpy() for part in parts))
 
     def _probes(self) -> list[Tensor]:
         generator = torch.Generator().manual_seed(0)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from core.cuda.kernels import ellipsoid_distances
+from core.cuda.search import HalfSearch
 from core.openvino_runtime import CompiledModel, load_openvino
 
 QUERY_TILE = 784
@@ -16,7 +18,7 @@ BANK_TILE = 1024
 
 @torch.no_grad()
 def nearest_centres(queries: Tensor, bank: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The nearest centres of every query, on a CPU by OpenVINO where that is installed.
+    """The nearest centres of every query, on a CPU by OpenVINO where that is installed, on a card as `HalfSearch` does.
 
     Ranks by ``|c|^2 - 2 q.c``, which orders as the squared distance does, and adds ``|q|^2`` to the winners alone.
 
@@ -30,8 +32,10 @@ def nearest_centres(queries: Tensor, bank: Tensor, count: int) -> tuple[Tensor, 
     """
     if len(bank) < count:
         raise ValueError(f"the bank holds {len(bank)} centres, fewer than the {count} asked for")
+    if queries.is_cuda:
+        return HalfSearch(bank, count)(queries)
     norms = bank.square().sum(dim=1)  # (M,)
-    search = _compiled_search(count) if queries.device.type == "cpu" else None
+    search = _compiled_search(count)
     ranks = queries.new_empty(len(queries), count)
     rows = torch.empty(len(queries), count, dtype=torch.int64, device=queries.device)
     for start in range(0, len(queries), QUERY_TILE):
@@ -113,17 +117,8 @@ def nearest_ellipsoid(queries: Tensor, shapes: Ellipsoids, rows: Tensor) -> tupl
     Returns:
         Squared distances (n, 1), not negative, and rows (n, 1).
     """
-    distances, chosen = queries.new_empty(len(queries), 1), torch.empty_like(rows[:, :1])
-    tile = max(1, QUERY_TILE // rows.shape[1])
-    for start in range(0, len(queries), tile):
-        part = slice(start, start + tile)
-        own = rows[part]
-        apart = queries[part, None] - shapes.centres[own]  # (tile, k, D')
-        along = (shapes.axes[own] @ apart[..., None]).square().sum(dim=(2, 3))
-        counted = (apart.square().sum(dim=2) - along).clamp_(min=0.0)
-        distances[part], best = counted.min(dim=1, keepdim=True)
-        chosen[part] = own.gather(1, best)
-    return distances, chosen
+    distances, best = ellipsoid_distances(queries, *shapes, rows).min(dim=1, keepdim=True)
+    return distances, rows.gather(1, best)
 
 
 class _DistancesToCentres(torch.autograd.Function):

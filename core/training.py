@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,25 +14,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.ahead import ahead
+from core.ahead import AHEAD, DECODERS, ahead
 from core.backbone import build_backbone
 from core.centre_shapes import centre_shapes
 from core.checkpoint import Checkpoint, TrainingState, fingerprint_of, restore, restore_network, state_of
-from core.config import Bank, Config, FeatureScale, Method, Score
+from core.config import Bank, Config, FeatureScale, Score
+from core.cuda.network import PooledMaps
 from core.dataset import Sample
-from core.device import choose_device, describe_device, memory_told
+from core.device import choose_device, current, describe_device, memory_told, room_on
 from core.errors import DatasetError, ImageError
 from core.feature_cache import DEFAULT_BUDGET, FeatureCache
+from core.geometry import geometry
 from core.images import read_image
-from core.inspection import Failure, Inspection, Inspector, geometry
-from core.loss import cfa_loss
+from core.inspection import Failure, Inspection, Inspector
 from core.memory_bank import Described, centre_radii, ema_bank, global_bank, mean_bank, mean_nearest_squared
 from core.model import CfaModel
 from core.placement import apply
 from core.progress import CancelToken, Phase, Progress, Report, StepRecord, silent
 from core.threshold import Threshold, false_alarm_threshold, images_needed, percent, smallest_rate
 from core.trained_model import Calibration, Skipped, TrainedModel, TrainingSummary
-from core.training_search import TrainingSearch, training_search
+from core.training_search import training_search
+from core.training_steps import Features, gradients_of
 
 REFERENCE_SQUARED_DISTANCE = 0.5
 """The untrained mean nearest squared distance that `FeatureScale.REFERENCE` sets."""
@@ -73,7 +74,8 @@ def train(
         config: Every setting; the same settings, images and device give the same model.
         weights: A weights file for the backbone; None: embedded, or timm's hub.
         device: auto, cpu, cuda or cuda:N.
-        memory_budget: Bytes of memory for the cached features; what exceeds it goes to a temporary file.
+        memory_budget: Bytes of memory for the cached features, on a graphics card no more than half of what is free;
+            what exceeds it goes to a temporary file.
         checkpoint: Where each epoch is kept until the training is finished; if it holds this very training, it is gone
             on with, and the model is the same as if it had never been interrupted.
         report: Told of progress.
@@ -94,7 +96,8 @@ def train(
     kept = checkpoint or Checkpoint(None)
     kept.require()
     training, held_out = split(good, config.training.holdout, config.training.seed)
-    with memory_told(), FeatureCache(run.device, memory_budget) as cache:
+    budget, half = room_on(run.device, memory_budget), run.device.type == "cuda"
+    with memory_told(), current(run.device), FeatureCache(run.device, budget, half=half) as cache:
         run.report(Progress(Phase.READING, 0, 0))
         generator = torch.Generator().manual_seed(config.training.seed)
         backbone = build_backbone(config.backbone, weights)
@@ -108,7 +111,7 @@ def train(
         if run.device.type == "cpu":
             network.compile_backbone()
         masks, contents, skipped = _fill(cache, network, training, run)
-        features = _Features(cache, network, masks)
+        features = Features(cache, network, masks)
         fingerprint = fingerprint_of(contents, config, network, run.device)
         left = kept.load(fingerprint)
         if left is None:
@@ -119,7 +122,7 @@ def train(
         history = _optimise(network, features, generator, left, lambda state: kept.save(fingerprint, state), run)
         described = features.described(lambda _done: run.cancel.check())
         _measure_shapes(network, described, len(features), config)
-    network.requires_grad_(requires_grad=False)
+    network.requires_grad_(requires_grad=False).cpu()
     summary = TrainingSummary(
         images=len(masks),
         held_out=len(held_out),
@@ -172,6 +175,9 @@ def _fill(
     masks: list[Tensor] = []
     contents: list[str] = []
     skipped: list[Skipped] = []
+    pyramid: Callable[[Tensor], list[Tensor]] = network.pyramid
+    if run.device.type == "cuda":
+        pyramid = PooledMaps(network.backbone, run.device)  # nothing is scaled yet
 
     def prepared(sample: Sample) -> tuple[Tensor, NDArray[np.bool_], str]:
         image = read_image(sample.path)
@@ -179,7 +185,8 @@ def _fill(
         canvas = apply(image, place_of.placement)
         return torch.from_numpy(canvas)[None], place_of.valid, hashlib.sha256(canvas.tobytes()).hexdigest()
 
-    with closing(ahead(prepared, samples)) as pictures:
+    workers = DECODERS if run.device.type == "cuda" else 1
+    with closing(ahead(prepared, samples, workers=workers, waiting=workers * AHEAD)) as pictures:
         for done in range(len(samples)):
             run.cancel.check()
             sample, picture = next(pictures)
@@ -188,8 +195,8 @@ def _fill(
             except ImageError as error:
                 skipped.append(Skipped(sample.name, str(error)))
             else:
-                cache.append(network.pyramid(canvas.to(run.device)))
-                masks.append(torch.from_numpy(valid).to(run.device))
+                cache.append(pyramid(canvas.to(run.device)))
+                masks.append(torch.from_numpy(valid))
                 contents.append(digest)
             run.report(Progress(Phase.FEATURES, done + 1, len(samples)))
     if not masks:
@@ -197,43 +204,7 @@ def _fill(
     return masks, contents, skipped
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Features:
-    """The cached features and what they become under the descriptor as it stands."""
-
-    cache: FeatureCache
-    network: CfaModel
-    masks: list[Tensor]
-
-    def __len__(self) -> int:
-        return len(self.masks)
-
-    def pyramid(self, indices: Sequence[int]) -> list[Tensor]:
-        """The pooled and scaled pyramids of images of one grid shape."""
-        levels = self.cache.batch(indices)
-        return [level * scale for level, scale in zip(levels, self.network.level_scale, strict=True)]
-
-    def distances(self, indices: Sequence[int], search: TrainingSearch) -> Tensor:
-        """(n, count) squared distances of all valid patches of some images, with gradient to the descriptor."""
-        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for index in indices:
-            groups[self.cache.shape(index)].append(index)
-        rows = []
-        for group in groups.values():
-            valid = torch.stack([self.masks[index] for index in group])
-            rows.append(search(self.pyramid(group), self.network.descriptor, valid))
-        return torch.cat(rows)
-
-    def described(self, report: Callable[[int], None]) -> Iterator[Described]:
-        """The images one by one, without gradient."""
-        for index in range(len(self)):
-            with torch.no_grad():
-                phi = self.network.describe(self.pyramid([index]))[0]
-            yield Described(phi, self.masks[index])
-            report(index + 1)
-
-
-def _set_level_scale(network: CfaModel, features: _Features, run: _Run) -> None:
+def _set_level_scale(network: CfaModel, features: Features, run: _Run) -> None:
     """Bring the features to the scale that the constants of the loss ask for (docs/adr: feature scale)."""
     if run.config.method.feature_scale is FeatureScale.PUBLISHED:
         if network.backbone.divide_by_channels:
@@ -246,7 +217,7 @@ def _set_level_scale(network: CfaModel, features: _Features, run: _Run) -> None:
 
 
 @torch.no_grad()
-def reference_squared_distance(network: CfaModel, features: _Features, seed: int) -> float:
+def reference_squared_distance(network: CfaModel, features: Features, seed: int) -> float:
     """Mean squared distance from a random patch to the nearest of as many other random patches, without coordinates."""
     generator = torch.Generator().manual_seed(seed)
     quota = -(-2 * _SCALE_SAMPLE // len(features))
@@ -260,7 +231,7 @@ def reference_squared_distance(network: CfaModel, features: _Features, seed: int
     return mean_nearest_squared(patches[order[:half]], patches[order[half:]])
 
 
-def _build_bank(network: CfaModel, features: _Features, run: _Run) -> None:
+def _build_bank(network: CfaModel, features: Features, run: _Run) -> None:
     method, seed = run.config.method, run.config.training.seed
     minimum = method.neighbours + method.hard_negatives
 
@@ -288,7 +259,7 @@ def _build_bank(network: CfaModel, features: _Features, run: _Run) -> None:
 
 def _optimise(
     network: CfaModel,
-    features: _Features,
+    features: Features,
     generator: torch.Generator,
     left: TrainingState | None,
     keep: Callable[[TrainingState], None],
@@ -300,7 +271,8 @@ def _optimise(
         {"params": list(network.descriptor.parameters()), "lr": settings.learning_rate},
         {"params": [network.radius], "lr": settings.radius_learning_rate},
     ]
-    optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, amsgrad=True)
+    fused = run.device.type == "cuda"  # one kernel for all parameters
+    optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, amsgrad=True, fused=fused)
     steps = -(-len(features) // settings.batch_size)
     recorder, first = _Recorder(), 0
     if left is not None:
@@ -310,38 +282,21 @@ def _optimise(
     patches = settings.batch_size * features.masks[0].numel()
     count = method.neighbours + method.hard_negatives
     search = training_search(network.backbone.channels, network.bank, count, patches)
+    gradients = gradients_of(network, features, search, method, settings.batch_size)
     stride = max(1, min(_STEPS_PER_RECORD, settings.epochs * steps // _RECORDS))  # a short training shows every step
     for epoch in range(first, settings.epochs):
         order = torch.randperm(len(features), generator=generator).tolist()
         for step in range(steps):
             run.cancel.check()
             batch = order[step * settings.batch_size : (step + 1) * settings.batch_size]
-            recorder.add(_step(network, features.distances(batch, search), optimiser, method))
+            recorder.add(gradients(batch))
+            optimiser.step()
             done = epoch + (step + 1) / steps
             if (step + 1) % stride == 0 or step + 1 == steps:
                 record = recorder.flush(done)
                 run.report(Progress(Phase.TRAINING, done, settings.epochs, "epochs", record))
         keep(state_of(network, optimiser, generator, epoch + 1, recorder.history))
     return recorder.history
-
-
-def _step(network: CfaModel, distances: Tensor, optimiser: torch.optim.Optimizer, method: Method) -> Tensor:
-    """One step of gradient descent; returns the six figures of a `StepRecord`, on the device."""
-    terms = cfa_loss(distances, network.radius, neighbours=method.neighbours, alpha=method.alpha, nu=method.nu)
-    optimiser.zero_grad(set_to_none=True)
-    terms.total.backward()  # type: ignore[no-untyped-call]
-    figures = torch.stack(
-        (
-            terms.total,
-            terms.attraction,
-            terms.repulsion,
-            network.radius.square(),
-            distances[:, 0].mean(),
-            terms.repulsion_active,
-        )
-    ).detach()
-    optimiser.step()
-    return figures
 
 
 class _Recorder:

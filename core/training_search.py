@@ -9,6 +9,7 @@ from torch import Tensor
 from core.compiled_network import checked, largest_difference
 from core.compiled_search import PyramidSearch
 from core.config import DescriptorStart
+from core.cuda.training import DeviceSearch
 from core.descriptor import Descriptor
 from core.folding import UPSAMPLING
 from core.neighbours import distances_to_known, distances_to_nearest
@@ -26,7 +27,7 @@ class TrainingSearch(Protocol):
         Args:
             pyramid: Pooled and scaled (b, channels, h_l, w_l) maps.
             descriptor: As it stands.
-            valid: (b, h, w) bool, the patches that count.
+            valid: (b, h, w) bool on the CPU, the patches that count.
 
         Returns:
             (n, count) for the n valid patches.
@@ -42,8 +43,10 @@ def training_search(channels: Sequence[int], bank: Tensor, count: int, patches: 
         count: How many centres for each patch.
         patches: Of a whole batch, about.
     """
+    if bank.device.type == "cuda":
+        return DeviceSearch(bank, count)
     plain = _Plain(bank, count)
-    if bank.device.type != "cpu" or not _pays(channels, bank.shape[1], patches):
+    if not _pays(channels, bank.shape[1], patches):
         return plain
 
     def difference(candidate: TrainingSearch) -> float:

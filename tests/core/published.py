@@ -5,6 +5,7 @@ features, the whole distance matrix and no shared code with `core`. Computes in 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -33,13 +34,18 @@ def concatenated_features(maps: Sequence[Tensor], *, divide_by_channels: bool = 
 def coord_conv(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """1x1 convolution over the features and two coordinate channels: (b, D', h, w)."""
     b, _, h, w = features.shape
-    down = torch.zeros(b, 1, h, w, dtype=features.dtype)
-    along = torch.zeros(b, 1, h, w, dtype=features.dtype)
+    places = _coordinates(h, w).to(features).expand(b, 2, h, w)
+    return functional.conv2d(torch.cat((features, places), dim=1), weight[:, :, None, None], bias)
+
+
+@lru_cache
+def _coordinates(h: int, w: int) -> Tensor:
+    places = torch.zeros(1, 2, h, w, dtype=torch.float64)
     for i in range(h):
-        down[:, :, i, :] = 2 * i / (h - 1) - 1
+        places[:, 0, i, :] = 2 * i / (h - 1) - 1
     for j in range(w):
-        along[:, :, :, j] = 2 * j / (w - 1) - 1
-    return functional.conv2d(torch.cat((features, down, along), dim=1), weight[:, :, None, None], bias)
+        places[:, 1, :, j] = 2 * j / (w - 1) - 1
+    return places
 
 
 def as_rows(phi: Tensor) -> Tensor:

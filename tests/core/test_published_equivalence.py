@@ -20,6 +20,7 @@ from core.neighbours import distances_to_nearest
 from core.progress import CancelToken, silent
 from core.samples import Sample
 from core.scoring import anomaly_map, image_score
+from core.training_steps import Features
 from tests.core import published
 from tests.core.parts import TINY, UNSCALED, WHOLE_64, write_parts
 
@@ -144,7 +145,7 @@ def test_that_the_published_scale_divides_each_level_by_its_channel_count_where_
     for layout in LAYOUTS.values():
         model = fixed_case(layout, (8, 8)).model
         model.level_scale.fill_(1.0)
-        training._set_level_scale(model, cast("training._Features", None), run)
+        training._set_level_scale(model, cast("Features", None), run)
         expected = [1 / c if layout.divide_by_channels else 1.0 for c in layout.channels]
         assert model.level_scale.tolist() == pytest.approx(expected)
 
