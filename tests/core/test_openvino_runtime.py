@@ -88,9 +88,7 @@ def test_that_threads_with_other_shapes_get_their_own_answers(doubled: CompiledM
 
     def repeat(length: int) -> None:
         values = np.arange(length, dtype=np.float32)
-        for _ in range(30):
-            if doubled([values])[0].tolist() != (2 * values).tolist():
-                wrong.append(length)
+        wrong.extend(length for _ in range(30) if doubled([values])[0].tolist() != (2 * values).tolist())
 
     threads = [threading.Thread(target=repeat, args=(length,)) for length in (3, 3, 4, 5)]
     for thread in threads:
