@@ -97,7 +97,8 @@ class _DistancesToCentres(torch.autograd.Function):
         queries, bank, rows = ctx.saved_tensors
         (weights,) = gradients  # (n, k); d|q - c_k|^2 / dq = 2 (q - c_k)
         centres = functional.embedding_bag(rows, bank, mode="sum", per_sample_weights=weights)  # (n, D')
-        return 2.0 * (queries * weights.sum(dim=1, keepdim=True) - centres), None, None, None
+        gradient = (queries * weights.sum(dim=1, keepdim=True)).sub_(centres).mul_(2.0)
+        return gradient, None, None, None
 
 
 def distances_to_nearest(queries: Tensor, bank: Tensor, count: int) -> Tensor:

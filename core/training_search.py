@@ -85,7 +85,7 @@ class _ByLevels:
             return self._plain(pyramid, descriptor, valid)
         ranks, rows = self._search(pyramid, descriptor.weight.detach(), descriptor.bias.detach())
         queries, chosen = _patches(descriptor(pyramid), valid), valid.flatten()
-        norms = (queries.detach() - self._search.mean).square().sum(dim=1, keepdim=True)
+        norms = torch.linalg.vector_norm(queries.detach() - self._search.mean, dim=1, keepdim=True).square_()
         return distances_to_known(queries, self._bank, (ranks[chosen] + norms).clamp_(min=0.0), rows[chosen])
 
 
