@@ -1,12 +1,13 @@
 """The live view over time: a video file at its own rate in the real window, with the real engine.
 
-    python benchmarks/live.py [--seconds 600] [--rate 10] [--out benchmarks/results/live.json]
+    python benchmarks/live.py [--seconds 600] [--rate 10] [--called NAME] [--out benchmarks/results/live.json]
 
 Runs in the current display (a real or a virtual one), or without one (QT_QPA_PLATFORM=offscreen). Draws the sample
 parts, brings them to 640 x 480, trains on the good ones in a process of its own, and writes a video of test parts, good
-and defective. The measurement begins ten seconds after the first verdict and is told by quarters: latency from the
-moment a frame is due until it is painted with its verdict, memory of the process, the longest gap of a timer of 10 ms,
-and how many frames were inspected or skipped because a newer one was there.
+and defective. The measurement begins ten seconds after the first verdict and is told by minutes (a run under two
+minutes by thirds): latency from the moment a frame is due until it is painted with its verdict, memory of the process,
+its processor time, the longest gap of a timer of 10 ms, and how many frames were inspected or skipped because a newer
+one was there. Runs of other names in the file stay.
 """
 
 import argparse
@@ -37,13 +38,15 @@ WARM_UP = 10.0
 TICK = 0.010
 SECONDS_EACH = 2
 """How long a part stays in the video."""
-QUARTERS = 4
+MINUTE = 60.0
 
 
 @dataclass
-class Quarter:
-    """What was measured in one quarter of the time."""
+class Piece:
+    """What was measured in one minute, or a third of a short run."""
 
+    seconds: float
+    processor: float = 0.0
     latencies: list[float] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
     longest_gap: float = 0.0
@@ -51,9 +54,9 @@ class Quarter:
 
     def told(self) -> dict[str, Any]:
         """Rounded, in ms and MB."""
-        ordered = sorted(self.latencies)
+        ordered = sorted(self.latencies) or [float("nan")]
         return {
-            "painted": len(ordered),
+            "painted": len(self.latencies),
             "latency ms, median": round(1000 * statistics.median(ordered), 1),
             "latency ms, 95th percentile": round(1000 * ordered[int(0.95 * (len(ordered) - 1))], 1),
             "latency ms, worst": round(1000 * ordered[-1], 1),
@@ -61,6 +64,7 @@ class Quarter:
             "memory MB, highest": round(max(self.memory), 1),
             "longest gap ms": round(1000 * self.longest_gap, 1),
             "gaps above 100 ms": self.gaps_above_100_ms,
+            "cores in use": round(self.processor / self.seconds, 2),
         }
 
 
@@ -110,12 +114,15 @@ class Observer:
     def __init__(self, window: "MainWindow", seconds: float) -> None:
         from PySide6.QtCore import Qt, QTimer
 
-        self.quarters = [Quarter() for _ in range(QUARTERS)]
+        count = round(seconds / MINUTE) if seconds >= 2 * MINUTE else 3
+        self.pieces = [Piece(seconds / count) for _ in range(count)]
         self._window = window
         self._seconds = seconds
         self._began = time.monotonic()
         self._ticked = time.perf_counter()
         self._weighed = 0.0
+        self._processor = time.process_time()
+        self.own = 0.0
         assert window.live is not None
         window.live.canvas.painted.connect(self._on_painted)
         self._timer = QTimer(interval=round(1000 * TICK), timerType=Qt.TimerType.PreciseTimer)
@@ -131,25 +138,28 @@ class Observer:
         """Watch no longer."""
         self._timer.stop()
 
-    def _quarter(self) -> Quarter:
+    def _piece(self) -> Piece:
         share = (time.monotonic() - self._began) / self._seconds
-        return self.quarters[min(int(share * QUARTERS), QUARTERS - 1)]
+        return self.pieces[min(int(share * len(self.pieces)), len(self.pieces) - 1)]
 
     def _on_painted(self) -> None:
         assert self._window.parts is not None
         shown = self._window.parts.live.model.shown
         if shown is not None:
-            self._quarter().latencies.append(time.monotonic() - shown.taken_at)
+            self._piece().latencies.append(time.monotonic() - shown.taken_at)
 
     def _tick(self) -> None:
         now = time.perf_counter()
         gap, self._ticked = now - self._ticked, now
-        quarter = self._quarter()
-        quarter.longest_gap = max(quarter.longest_gap, gap)
-        quarter.gaps_above_100_ms += int(gap > 0.1)
+        piece = self._piece()
+        piece.longest_gap = max(piece.longest_gap, gap)
+        piece.gaps_above_100_ms += int(gap > 0.1)
         if now - self._weighed >= 1.0:
             self._weighed = now
-            quarter.memory.append(_resident())
+            piece.memory.append(_resident())
+            used, self._processor = time.process_time() - self._processor, time.process_time()
+            piece.processor += used
+        self.own += time.perf_counter() - now
 
 
 def measure(folder: Path, seconds: float) -> dict[str, Any]:
@@ -198,7 +208,8 @@ def measure(folder: Path, seconds: float) -> dict[str, Any]:
         "skipped, a newer one was there": after.skipped - before.skipped,
         "unreadable": after.unreadable - before.unreadable,
         "flagged": after.flagged - before.flagged,
-        "quarters": [quarter.told() for quarter in observer.quarters],
+        "the measuring itself, ms a second": round(1000 * observer.own / seconds, 2),
+        "pieces": [piece.told() for piece in observer.pieces],
     }
 
 
@@ -224,6 +235,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--rate", type=float, default=10.0, help="frames per second of the video")
+    parser.add_argument("--called", default="live", help="under which name the figures stand in the file")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "live.json")
     parser.add_argument("--prepare", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -242,7 +254,9 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     found = {"machine": f"{platform.machine()}, {cores} core(s)", "rate": arguments.rate, **found}
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    runs = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.out.exists() else {}
+    runs[arguments.called] = found
+    arguments.out.write_text(json.dumps(runs, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=1, ensure_ascii=False))
 
 

@@ -5,7 +5,7 @@
 A timer of 10 ms on the window's thread notes each gap; a gap is a stall of that length, whatever caused it. Opening is
 measured from the call that a drop makes until the first rows are painted; the check of all images then goes on while
 the list is scrolled, searched and turned into a grid. Then the same images come as inspected ones, with random scores,
-and are filtered and sorted.
+are filtered, sorted and labelled, and everything is kept in a review store.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.window import Desk, environment, write_pictures
+from cfa_gui.models.review import Group
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_ROWS_MS, STALL_MS = 1000.0, 100.0
@@ -104,17 +105,45 @@ class Hand:
             self._desk.wait(0.1)
 
     def label(self) -> None:
+        """Twenty images, one after the other; each label is another one than before."""
+        review = self._desk.parts.review
         for number in range(20):
             place = int(self._desk.parts.images.order[number])
             self._desk.session.select((place,), place)
-            self._desk.parts.review.defect()
-            self._desk.wait(0.02)
+            self._desk.wait(0.1)
+            was_defect = self._desk.session.review.groups[place] == Group.DEFECT
+            (review.good if was_defect else review.defect)()
+            self._desk.wait(0.1)
+
+    def label_all(self) -> None:
+        """All images at once, and back."""
+        self.panel.view.selectAll()
+        self._desk.wait(0.2)
+        self._desk.parts.review.unlabel()
+        self._desk.wait(0.3)
+        self._desk.parts.review.undo()
+        self._desk.wait(0.3)
+        self._desk.session.select((0,), 0)
+
+
+def make_model(folder: Path) -> Path:
+    """A model trained for a moment: the review store keeps no score without the model that it is by."""
+    from core.config import preset
+    from core.dataset import open_dataset
+    from core.model_file import save_model
+    from core.sample_parts import make_sample_parts
+    from core.training import train
+
+    parts = make_sample_parts(folder / "parts", good=20, test_good=1, defects_per_kind=1)
+    config = preset("fast").with_changes(epochs=1, holdout=0.5)
+    save_model(train(open_dataset(parts).good, config, device="cpu"), folder / "part.cfa")
+    return folder / "part.cfa"
 
 
 def measure(folder: Path, images: int) -> dict[str, Any]:
     """All figures."""
     paths = write_pictures(folder, images, (256, 256))
-    desk, gaps = Desk(), Gaps()
+    desk, gaps = Desk(folder / "review.sqlite"), Gaps()
     session, found = desk.session, {}
     started = time.perf_counter()
     first_rows: list[float] = []
@@ -139,11 +168,19 @@ def measure(folder: Path, images: int) -> dict[str, Any]:
     hand.panel.set_view("list")
     found["selecting all"] = gaps.over(hand.select_all)
     desk.parts.samples._check.cancel()  # what follows is about the review
-    desk.open_inspected(paths)
+    desk.open_inspected(paths, folder / "part.cfa")
     found["filtering and sorting the inspected"] = gaps.over(hand.filter_and_sort)
     found["searching the inspected"] = gaps.over(hand.search)
     found["scrolling the inspected"] = gaps.over(hand.scroll)
     found["labelling"] = gaps.over(hand.label)
+    desk.parts.threshold.best_f1()  # from here on every label moves the threshold
+    desk.wait(1)
+    found["labelling where the threshold follows"] = gaps.over(hand.label)
+    found["labelling all"] = gaps.over(hand.label_all)
+    kept = time.perf_counter()
+    desk.until(lambda: session.keeping != "saving")
+    assert session.keeping == "saved", session.keeping
+    found["until the store had all of it, s"] = round(time.perf_counter() - kept, 1)
     desk.close()
     return found
 
@@ -160,6 +197,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         load = os.getloadavg()[0]
+        make_model(Path(folder))
         command = [sys.executable, __file__, "--images", str(asked.images), "--measure", folder]
         done = subprocess.run(
             command, cwd=ROOT, env=environment(Path(folder)), stdout=subprocess.PIPE, text=True, check=True

@@ -269,17 +269,18 @@ class Desk:
         """Change settings of the next training."""
         self.session.set_config(self.session.config.with_changes(**changes))
 
-    def open_inspected(self, paths: list[Path]) -> None:
-        """Pictures with random scores, maps and labels, and a model that was never trained."""
+    def open_inspected(self, paths: list[Path], model: Path | None = None) -> None:
+        """Pictures with random scores, maps and labels, and a model; without one, one that was never trained."""
         import numpy as np
 
         from cfa_gui.models.session import Collection
         from core.dataset import Label, Sample
+        from core.model_file import load_model
         from core.placement import place
         from core.threshold import manual_threshold
 
         session, random = self.session, np.random.default_rng(0)
-        session.set_model(_untrained(), None)
+        session.set_model(_untrained() if model is None else load_model(model), model)
         labels = [Label.DEFECT if random.random() < 0.2 else Label.GOOD for _ in paths]
         places = session.add_images(
             tuple(Sample(path, path.name, label, "", None) for path, label in zip(paths, labels, strict=True))

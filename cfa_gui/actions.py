@@ -227,6 +227,16 @@ ENTRIES: tuple[Entry, ...] = (
         "focus_threshold", "Deploy", "Go to the threshold", "Then the arrow keys move it.", ("Ctrl+H",), "", "threshold"
     ),
     Entry(
+        "export_model",
+        "Deploy",
+        "Export the model…",
+        "Go to the Deploy panel: the model for ONNX Runtime, OpenVINO or libtorch.",
+        ("Ctrl+Shift+E",),
+        "export",
+        "save",
+        begins_group=True,
+    ),
+    Entry(
         "export_report",
         "Deploy",
         "Export report…",
@@ -234,7 +244,6 @@ ENTRIES: tuple[Entry, ...] = (
         ("Ctrl+E",),
         "file-chart-outline",
         "export",
-        begins_group=True,
     ),
     Entry(
         "export_scores",
@@ -302,6 +311,10 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("grid", "View", "Grid of thumbnails", "Show the images as a grid.", ("Ctrl+2",), "view-grid-outline", ""),
     Entry("search", "View", "Search by name", "Put the cursor into the search field.", ("Ctrl+F",), "magnify", ""),
     Entry("focus_images", "View", "Go to the images", "Put the keyboard on the list.", ("Ctrl+L",), "", ""),
+    Entry("panel_samples", "View", "Samples panel", "The good parts.", ("Ctrl+3",), "", "", begins_group=True),
+    Entry("panel_training", "View", "Train panel", "Settings and course of the training.", ("Ctrl+4",), "", ""),
+    Entry("panel_review", "View", "Review panel", "Labels and flagged regions.", ("Ctrl+5",), "", ""),
+    Entry("panel_deploy", "View", "Deploy panel", "The model for other runtimes.", ("Ctrl+6",), "", ""),
     Entry("shortcuts", "Help", "Keyboard shortcuts", "All keys on one sheet.", ("F1",), "keyboard-outline"),
     Entry("log", "Help", "Show the log file", "Open the folder of the log file.", (), "text-box-outline"),
     Entry(

@@ -21,7 +21,7 @@ from cfa_gui.controllers.samples import SamplesController
 from cfa_gui.controllers.tasks import Tasks
 from cfa_gui.controllers.threshold import ThresholdController
 from cfa_gui.controllers.train import TrainController
-from cfa_gui.jobs import JobRunner
+from cfa_gui.jobs import JobRunner, take_short_turns
 from cfa_gui.models.deployment import Deployment
 from cfa_gui.models.engine import Engine, Facilities
 from cfa_gui.models.image_list import ImageListModel
@@ -116,6 +116,7 @@ class Composition(QObject):
         self.ask = ask
         self.session = Session(self)
         self.notices = Notices(self)
+        take_short_turns()
         self.runner = JobRunner("engine", self)
         self.reader = JobRunner("reader", self)
         self.checker = JobRunner("checker", self)

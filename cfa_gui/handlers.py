@@ -24,6 +24,7 @@ def handlers(window: "MainWindow", parts: Composition, bench: Workbench) -> Mapp
         **_samples(parts, bench),
         **_review(parts),
         **_view(bench),
+        **_panels(parts, bench),
     }
 
 
@@ -107,3 +108,15 @@ def _view(bench: Workbench) -> Mapping[str, Handler]:
         "focus_images": partial(bench.images.view.setFocus, Qt.FocusReason.ShortcutFocusReason),
         "focus_threshold": bench.threshold.focus_line,
     }
+
+
+def _panels(parts: Composition, bench: Workbench) -> Mapping[str, Handler]:
+    def bring(name: str) -> None:
+        parts.live.hide()  # the panels are behind it
+        bench.bring(name)
+
+    names = {
+        **{f"panel_{name}": name for name in ("samples", "training", "review", "deploy")},
+        "export_model": "deploy",
+    }
+    return {key: partial(bring, name) for key, name in names.items()}

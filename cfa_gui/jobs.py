@@ -5,6 +5,7 @@ outbox that the GUI thread empties. So no object of Qt is made, owned or destroy
 in must hold no Qt object either.
 """
 
+import sys
 import threading
 import time
 from collections import OrderedDict, deque
@@ -21,6 +22,15 @@ Work = Callable[[Report, CancelToken], object]
 
 DELIVERY_INTERVAL = 1 / 30
 """Seconds between two deliveries of progress to the window."""
+
+_TURN = 0.001
+"""Seconds that a thread may compute before another one that waits gets its turn. Python's own 5 ms come each time that
+Qt calls back into Python, which it does thousands of times while it lays a long list out."""
+
+
+def take_short_turns() -> None:
+    """Let the window's thread come in quickly while workers compute in Python."""
+    sys.setswitchinterval(_TURN)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

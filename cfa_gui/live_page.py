@@ -22,6 +22,8 @@ def live_page(parts: Composition) -> LivePanel:
     page.good_wanted.connect(keeping.save_good)
     page.defect_wanted.connect(keeping.save_defect)
     page.saving_folder_wanted.connect(keeping.choose_folder)
+    page.side.threshold.moved.connect(parts.threshold.move)
+    page.side.threshold.reset_wanted.connect(parts.threshold.reset)
     page.overlay_chosen.connect(partial(_remember, parts, "overlay_mode"))
     page.opacity_chosen.connect(partial(_remember, parts, "overlay_opacity"))
     page.colour_map_chosen.connect(partial(_remember, parts, "colour_map"))

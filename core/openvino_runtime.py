@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ _SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 _NO_MEMORY = ("Failed to allocate", "bad_alloc", "can't alloc", "Resource temporarily unavailable")
 """What OpenVINO writes into a plain RuntimeError where there is too little memory."""
 _LOADING = threading.Lock()
+_MAKING = threading.Lock()
 _IN_A_ROW = 2
 """Calls with the same shapes after which these get a model of their own."""
 _MORE_PATIENCE = 4
@@ -123,11 +125,20 @@ class CompiledModel:
 
 
 def _compile(model: Any) -> Any:
-    return (
-        load_openvino()
-        .Core()
-        .compile_model(model, "CPU", _SETTINGS | {"INFERENCE_NUM_THREADS": torch.get_num_threads()})
-    )
+    with _MAKING:  # two threads must not make one each
+        core = _core()
+    return core.compile_model(model, "CPU", _SETTINGS | {"INFERENCE_NUM_THREADS": torch.get_num_threads()})
+
+
+@cache
+def _core() -> Any:
+    """The one core of this process, never freed.
+
+    Each core sets a stack of its own for signal handlers and at its end puts back the one it found. Of two that end in
+    the order in which they began, the second puts back the freed stack of the first, and the next signal, a Ctrl-C for
+    one, kills the process.
+    """
+    return load_openvino().Core()
 
 
 @contextmanager

@@ -93,6 +93,11 @@ def main_job(photographer: Photographer, parts: Path, preset: str) -> None:
     photographer.take("grid", 1500)
     bench.images.set_view("list")
     bench.canvas.bar.set_mode(OverlayMode.HEAT)
+    bench.bring("deploy")
+    composition.plan.change(folder=parts.parent / "flange-onnx")
+    composition.deployment.export()
+    wait(lambda: composition.plan.outcome is not None)
+    photographer.take("deploy", 6000)
     window.show_shortcuts()
     pause(500)
     for widget in QApplication.topLevelWidgets():

@@ -1,9 +1,14 @@
-"""For all tests: what a test printed can be sent from one process to another."""
+"""For all tests: one thread for torch, and what a test printed can be sent from one process to another."""
 
+import os
 from collections.abc import Generator
 from typing import Any
 
 import pytest
+
+# before torch is imported, here and in the programs that the tests start: on tensors this small threads only wait for
+# each other, and with another number of them a training ends a rounding apart
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.hookimpl(wrapper=True)

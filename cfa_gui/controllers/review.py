@@ -1,5 +1,6 @@
 """Walk through the images and label them."""
 
+import numpy as np
 from PySide6.QtCore import QObject, Slot
 
 from cfa_gui.controllers.threshold import ThresholdController
@@ -45,9 +46,9 @@ class ReviewController(QObject):
         order = self._images.order
         if session.current < 0 and not session.selection:
             return
-        visible = set(order.tolist())
-        shown = tuple(place for place in session.selection if place in visible)
-        current = session.current if session.current in visible else (shown[0] if shown else -1)
+        selected = np.array(session.selection, np.intp)
+        shown = tuple(selected[np.isin(selected, order)].tolist())
+        current = session.current if self._row() >= 0 else (shown[0] if shown else -1)
         if current < 0 and order.size:
             current = self._images.place_of(min(max(self._last_row, 0), order.size - 1))
             shown = (current,)

@@ -1,7 +1,7 @@
 """The good parts: open, check, take out, draw regions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
@@ -38,7 +38,9 @@ def sample_parts_folder() -> Path:
 
 
 def _read(paths: tuple[Path, ...]) -> SampleSet:
-    return SampleSet(read_dataset(paths), checking=True, opened=tuple(path.absolute() for path in paths))
+    samples = SampleSet(read_dataset(paths), checking=True, opened=tuple(path.absolute() for path in paths))
+    _ = samples.good, samples.test  # found here, on this thread, and kept: the window's thread would stutter
+    return samples
 
 
 def _examine(dataset: Dataset, report: Report, cancel: CancelToken) -> _Checked:
@@ -146,12 +148,12 @@ class SamplesController(QObject):
     def _on_checked(self, checked: _Checked) -> None:
         samples = self._session.samples
         if samples is not None:
-            self._session.set_samples(replace(samples, findings=checked.findings, sizes=checked.sizes, checking=False))
+            self._session.set_samples(samples.checked(checked.findings, checked.sizes))
 
     @Slot(object)
     def _on_check_failed(self, error: BaseException) -> None:
         if self._session.samples is not None:
-            self._session.set_samples(replace(self._session.samples, checking=False))
+            self._session.set_samples(self._session.samples.checked())
         self._tasks.tell(error)
 
     def remove(self, places: Sequence[int]) -> None:

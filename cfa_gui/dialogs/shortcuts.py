@@ -15,6 +15,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+_FRAME = 48
+"""Room for the title bar that the desktop adds, logical pixels."""
+_BELOW = 72
+"""The button under the sheet and the margins, logical pixels."""
 Section = tuple[str, Sequence[tuple[str, str]]]
 
 
@@ -40,7 +44,7 @@ class ShortcutSheet(QDialog):
             sides[0 if filled + len(pairs) + 2 <= half + 3 else 1].addLayout(self._section(title, pairs))
             filled += len(pairs) + 2
         for column in sides:
-            column.setSpacing(18)
+            column.setSpacing(14)
             column.addStretch(1)
             columns.addLayout(column, 1)
         area = QScrollArea()
@@ -52,11 +56,12 @@ class ShortcutSheet(QDialog):
         layout = QVBoxLayout(self)
         layout.addWidget(area)
         layout.addWidget(buttons)
-        self.resize(860, 680)
+        room = self.screen().availableGeometry().height() - _FRAME
+        self.resize(860, min(content.sizeHint().height() + _BELOW, room))
 
     def _section(self, title: str, pairs: Sequence[tuple[str, str]]) -> QGridLayout:
         grid = QGridLayout()
-        grid.setVerticalSpacing(6)
+        grid.setVerticalSpacing(3)
         grid.setHorizontalSpacing(16)
         head = QLabel(title)
         head.setProperty("role", "section")

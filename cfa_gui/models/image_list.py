@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QStringListModel, Qt, QTimer, Signal, Slot
 
 from cfa_gui.models.review import Group, Mark, Query
 from cfa_gui.models.run_state import RunState
@@ -49,8 +49,12 @@ def common_folder(names: Sequence[str]) -> int:
     return shared
 
 
-class ImageListModel(QAbstractListModel):
-    """Rows of the shown collection in the order of the query."""
+class ImageListModel(QStringListModel):
+    """Rows of the shown collection in the order of the query.
+
+    How many rows there are, and their names, Qt holds itself: a view asks for that twice for each row whenever it lays
+    the list out, and with 10,000 rows the way through Python would stall the window.
+    """
 
     thumbnail_wanted = Signal(object)
     """Path of a visible image whose thumbnail is not there yet."""
@@ -118,12 +122,11 @@ class ImageListModel(QAbstractListModel):
         if samples is self._samples and np.array_equal(order, self._order):
             self.marks_changed.emit()
             return
-        self.beginResetModel()
         if samples is not self._samples or len(samples) != self._counted:
             self._prefix = common_folder([sample.name for sample in samples])
             self._counted = len(samples)
         self._samples, self._order = samples, order
-        self.endResetModel()
+        self.setStringList([samples[place].name[self._prefix :] for place in order.tolist()])
         self.rows_changed.emit()
 
     def _wanted(self) -> tuple[tuple[Sample, ...] | list[Sample], NDArray[np.intp]]:
@@ -141,6 +144,15 @@ class ImageListModel(QAbstractListModel):
         found = np.flatnonzero(self._order == place)
         return int(found[0]) if found.size else -1
 
+    def runs_of(self, places: Sequence[int]) -> list[tuple[int, int]]:
+        """The rows that show some images of the collection, ascending, as runs from the first to the last of each."""
+        rows = np.flatnonzero(np.isin(self._order, places)) if places else np.empty(0, np.intp)
+        if not rows.size:
+            return []
+        breaks = np.flatnonzero(np.diff(rows) > 1)
+        firsts, lasts = rows[np.r_[0, breaks + 1]], rows[np.r_[breaks, rows.size - 1]]
+        return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
+
     def place_of(self, row: int) -> int:
         """The position in the collection of a row, or -1."""
         return int(self._order[row]) if 0 <= row < self._order.size else -1
@@ -150,21 +162,16 @@ class ImageListModel(QAbstractListModel):
         place = self.place_of(row)
         return self._samples[place] if place >= 0 else None
 
-    def rowCount(  # noqa: N802  Qt's name
-        self,
-        parent: QModelIndex | QPersistentModelIndex = QModelIndex(),  # noqa: B008  Qt's signature
-    ) -> int:
-        """Number of images shown."""
-        return 0 if parent.isValid() else int(self._order.size)
+    def flags(self, index: QModelIndex | QPersistentModelIndex) -> Qt.ItemFlag:
+        """Rows can be selected; not edited, as Qt would have it for text."""
+        return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable if index.isValid() else Qt.ItemFlag.NoItemFlags
 
     def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         """What a view or the delegate asks for."""
         place = self.place_of(index.row())
-        if place < 0:
-            return None
+        if place < 0 or role == Qt.ItemDataRole.DisplayRole:
+            return super().data(index, role)
         sample = self._samples[place]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return sample.name[self._prefix :]
         if role == Role.THUMBNAIL:
             return self._thumbnail(sample.path)
         if role == Role.BROKEN:

@@ -45,6 +45,14 @@ class SampleSet:
         taken = {sample.path for sample in self.added}
         return tuple(sample for sample in self.dataset.test if sample.path not in taken)
 
+    def checked(
+        self, findings: tuple[Finding, ...] = (), sizes: tuple[tuple[tuple[int, int], int], ...] = ()
+    ) -> "SampleSet":
+        """A copy with what the check said; its images are the same, and not gathered again."""
+        made = dataclasses.replace(self, findings=findings, sizes=sizes, checking=False)
+        vars(made).update(good=self.good, test=self.test)
+        return made
+
     def without(self, paths: Iterable[Path]) -> "SampleSet":
         """A copy with some good images taken out."""
         return dataclasses.replace(self, removed=self.removed | frozenset(paths))

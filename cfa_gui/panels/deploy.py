@@ -1,6 +1,6 @@
 """Deploy: the model for other runtimes, and how it compares with the original."""
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QGridLayout, QLabel, QLineEdit, QProgressBar, QWidget
 
 from cfa_gui import theme
@@ -18,7 +18,7 @@ FORMATS = (
     (
         Format.ONNX,
         "ONNX",
-        "For ONNX Runtime: Python, C++, C#, Java, JavaScript. Taken by most machine-vision programs.",
+        "For ONNX Runtime: Python, C, C++, C#, Java, JavaScript.",
     ),
     (
         Format.OPENVINO,
@@ -72,12 +72,15 @@ class DeployPanel(parts.Panel):
         column.addWidget(self._outcome)
         column.addStretch(1)
         layout = parts.column(self, margin=0, gap=0)
-        layout.addWidget(parts.scrolled(content), 1)
+        self._area = parts.scrolled(content)
+        layout.addWidget(self._area, 1)
         foot = QWidget()
         bottom = parts.column(foot)
         for widget in (self._doing, self._bar, self._hint, self._export, self._cancel):
             bottom.addWidget(widget)
         layout.addWidget(foot)
+        self._reveal = QTimer(self, singleShot=True, interval=0)
+        self._reveal.timeout.connect(self._show_all_of_it)
         self._connect()
         self._on_plan()
         self._on_state()
@@ -196,6 +199,7 @@ class DeployPanel(parts.Panel):
         self._outcome.setVisible(outcome is not None)
         if outcome is None:
             return
+        self._reveal.start()  # once it is laid out
         parity = outcome.parity
         self._stats["difference"].set_text(f"{parity.largest.relative:.1e}")
         self._stats["flips"].set_text(str(len(parity.flips)))
@@ -206,6 +210,11 @@ class DeployPanel(parts.Panel):
             f"Written to {outcome.folder.name}: {', '.join(outcome.files)}. "
             f"model.json says what goes in and out, run.py runs it.{skipped}"
         )
+
+    @Slot()
+    def _show_all_of_it(self) -> None:
+        """What the export came to must not lie below the edge."""
+        self._area.ensureWidgetVisible(self._outcome)
 
     @Slot()
     def _on_state(self) -> None:

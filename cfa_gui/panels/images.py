@@ -107,6 +107,7 @@ class ImagesPanel(parts.Panel):
         self._view = view = EmptyListView()
         view.setModel(self._images)
         view.setItemDelegate(self._delegate)
+        view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         view.setUniformItemSizes(True)
         view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
@@ -247,8 +248,9 @@ class ImagesPanel(parts.Panel):
     def _tell_selection(self) -> None:
         if self._following:
             return
-        rows = sorted(index.row() for index in self._view.selectionModel().selectedIndexes())
-        places = tuple(self._images.place_of(row) for row in rows)
+        picked = self._view.selectionModel().selection()  # few ranges, where there may be 10,000 indexes
+        runs = sorted((picked.at(i).top(), picked.at(i).bottom()) for i in range(picked.size()))
+        places = tuple(place for top, bottom in runs for place in self._images.order[top : bottom + 1].tolist())
         current = self._images.place_of(self._view.currentIndex().row())
         if current < 0 and places:
             current = places[0]
@@ -266,13 +268,8 @@ class ImagesPanel(parts.Panel):
         model = self._view.selectionModel()
         current = self._images.row_of(self._session.current)
         selection = QItemSelection()
-        wanted = set(self._session.selection)
-        if len(wanted) == 1 and self._session.current in wanted and current >= 0:
-            rows = [current]
-        else:
-            rows = [row for row, place in enumerate(self._images.order) if int(place) in wanted] if wanted else []
-        for row in rows:
-            selection.select(self._images.index(row), self._images.index(row))
+        for first, last in self._images.runs_of(self._session.selection):
+            selection.select(self._images.index(first), self._images.index(last))
         model.select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
         if current >= 0:
             model.setCurrentIndex(self._images.index(current), QItemSelectionModel.SelectionFlag.NoUpdate)

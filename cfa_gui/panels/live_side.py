@@ -6,6 +6,7 @@ from PySide6.QtWidgets import QGridLayout, QWidget
 from cfa_gui.models.live import Figures, LiveModel, lamp_of
 from cfa_gui.models.session import Session
 from cfa_gui.panels import parts
+from cfa_gui.panels.live_threshold import LiveThreshold
 from cfa_gui.panels.live_words import LAMPS, LIT, lamp_detail
 from cfa_gui.settings import SettingsStore
 from cfa_gui.widgets.lamp import Lamp
@@ -50,6 +51,7 @@ class LiveSide(parts.Panel):
         self._settings = settings
         self.lamp = Lamp()
         self.gauge = ScoreGauge()
+        self.threshold = LiveThreshold(session)
         self._stats = {key: Stat(caption, tip) for key, caption, tip in _STATS}
         self._freeze = parts.button("Hold the picture", "Hold it, or let it go on (Space).", "pause")
         self._freeze.setCheckable(True)
@@ -78,6 +80,7 @@ class LiveSide(parts.Panel):
         layout = parts.column(self)
         layout.addWidget(self.lamp, 3)
         layout.addWidget(self.gauge, 1)
+        layout.addWidget(self.threshold)
         layout.addWidget(parts.line())
         layout.addLayout(self._grid)
         layout.addWidget(parts.line())
@@ -113,6 +116,7 @@ class LiveSide(parts.Panel):
             height: Of the window, logical pixels.
         """
         self._actions.setVisible(not on)
+        self.threshold.set_wall(on=on)
         self._lay_stats(list(_ON_THE_WALL) if on else [key for key, _, _ in _STATS])
         for stat in self._stats.values():
             stat.set_size(*((round(height * _WALL_CAPTION), round(height * _WALL_NUMBER)) if on else (0, 0)))

@@ -1,20 +1,14 @@
 """One image under review: label it, and see which regions are flagged."""
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QSpinBox, QTableWidget, QTableWidgetItem, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QSpinBox, QTableView, QWidget
 
 from cfa_gui import theme
-from cfa_gui.models.flagged import ListedRegion, listed_regions
+from cfa_gui.models.flagged import listed_regions
+from cfa_gui.models.region_table import RegionTableModel
 from cfa_gui.models.review import Group
 from cfa_gui.models.session import Collection, Session
 from cfa_gui.panels import parts
-
-_COLUMNS = (
-    ("Peak", "Highest score in the region (peak of the anomaly map)."),
-    ("Area", "Pixels of the picture above the threshold."),
-    ("Left, top", "Where its frame begins, in pixels of the picture (bounding box)."),
-    ("Size", "Width × height of its frame, in pixels of the picture."),
-)
 
 
 class ReviewPanel(parts.Panel):
@@ -34,7 +28,7 @@ class ReviewPanel(parts.Panel):
     def __init__(self, session: Session, minimum_area: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._listed: tuple[ListedRegion, ...] = ()
+        self._regions = RegionTableModel(self)
         self._build(minimum_area)
         column = parts.column(self)
         column.addWidget(parts.title("Label"))
@@ -71,19 +65,15 @@ class ReviewPanel(parts.Panel):
             "Add to the good parts", "Let the next training learn from the selected images; for false alarms."
         )
         self._state = parts.caption()
-        self._table = table = QTableWidget(0, len(_COLUMNS))
-        for number, (text, tip) in enumerate(_COLUMNS):
-            head = QTableWidgetItem(text)
-            head.setToolTip(tip)
-            head.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            table.setHorizontalHeaderItem(number, head)
+        self._table = table = QTableView()
+        table.setModel(self._regions)
         table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         table.verticalHeader().hide()
         table.verticalHeader().setDefaultSectionSize(28)
         table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        table.horizontalHeader().setSectionResizeMode(len(_COLUMNS) - 1, QHeaderView.ResizeMode.Stretch)
+        table.horizontalHeader().setStretchLastSection(True)
         table.setShowGrid(False)
         table.setTabKeyNavigation(False)
         table.setAccessibleName("Flagged regions of this image")
@@ -115,7 +105,7 @@ class ReviewPanel(parts.Panel):
             made.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click leaves the keyboard with the images
         self._area.valueChanged.connect(self.minimum_area_chosen)
         self._area.valueChanged.connect(self._on_image)
-        self._table.itemSelectionChanged.connect(self._on_row)
+        self._table.selectionModel().selectionChanged.connect(self._on_row)
         for signal in (
             session.current_changed,
             session.current_result_changed,
@@ -161,37 +151,17 @@ class ReviewPanel(parts.Panel):
         values = session.maps.get(place) if session.shown is Collection.REVIEW else None
         placement = session.review.placements.get(place)
         if values is None or placement is None or session.threshold is None:
-            self._listed = ()
+            self._regions.set_regions(())
             self._state.setText("Nothing to list: this image has not been inspected.")
         else:
-            self._listed = listed_regions(values, placement, session.threshold.value, self._area.value())
-            count = len(self._listed)
+            listed = listed_regions(values, placement, session.threshold.value, self._area.value())
+            self._regions.set_regions(listed)
             self._state.setText(
-                "No region is above the threshold." if not count else "Choose a region to see it on the picture."
+                "Choose a region to see it on the picture." if listed else "No region is above the threshold."
             )
-        self._fill()
-
-    def _fill(self) -> None:
-        self._table.blockSignals(True)  # noqa: FBT003  Qt's way
-        self._table.clearSelection()
-        self._table.setCurrentCell(-1, -1)
-        self._table.setRowCount(len(self._listed))
-        for row, region in enumerate(self._listed):
-            top, left, height, width = region.box
-            texts = (
-                f"{region.peak:.3f}",
-                f"{region.area:,.0f}",
-                f"{left:.0f}, {top:.0f}",
-                f"{width:.0f} × {height:.0f}",
-            )
-            for number, text in enumerate(texts):
-                item = QTableWidgetItem(text)
-                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-                self._table.setItem(row, number, item)
-        self._table.blockSignals(False)  # noqa: FBT003  Qt's way
         self.region_chosen.emit(None)
 
     @Slot()
     def _on_row(self) -> None:
-        rows = {index.row() for index in self._table.selectedIndexes()}
-        self.region_chosen.emit(self._listed[min(rows)].box if rows and min(rows) < len(self._listed) else None)
+        rows = [index.row() for index in self._table.selectionModel().selectedRows()]
+        self.region_chosen.emit(self._regions.regions[rows[0]].box if rows else None)

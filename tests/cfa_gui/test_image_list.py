@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 from pytestqt.qtbot import QtBot
 
@@ -47,6 +48,24 @@ def test_that_only_rows_that_are_asked_for_want_thumbnails(qtbot: QtBot) -> None
     for row in range(5):
         assert model.index(row).data(Role.THUMBNAIL) is None
     assert wanted == [Path(f"/p/{model.sample_at(row).name}") for row in range(5)]  # type: ignore[union-attr]
+
+
+def test_that_rows_of_selected_images_come_as_runs(qtbot: QtBot) -> None:
+    session, model = many(10)
+    session.review.scores = np.arange(10.0)  # highest first: image 9 is row 0
+    model.refresh()
+    assert model.runs_of((9, 8, 7, 3, 0)) == [(0, 2), (6, 6), (9, 9)]
+    assert model.runs_of(()) == []
+    model.set_query(Query(search="00003"))
+    assert model.runs_of((9, 3)) == [(0, 0)]
+
+
+def test_that_a_name_can_be_read_but_not_typed_over(qtbot: QtBot) -> None:
+    _, model = many(3)
+    index = model.index(0)
+    assert index.data().endswith(".png")
+    assert model.flags(index) & Qt.ItemFlag.ItemIsSelectable
+    assert not model.flags(index) & Qt.ItemFlag.ItemIsEditable
 
 
 def test_that_a_change_that_leaves_the_rows_as_they_are_resets_nothing(qtbot: QtBot) -> None:

@@ -98,6 +98,32 @@ def lit(widget: LampWidget | ScoreGauge) -> set[str]:
 # the page
 
 
+def test_that_the_threshold_can_be_moved_on_the_page_and_put_back(desk: LiveDesk) -> None:
+    desk.show_page()
+    control, session = desk.page.side.threshold, desk.parts.session
+    assert control._slider.value() == 10.0
+    control._slider.value_changed.emit(12.5)
+    assert session.threshold is not None and session.threshold.value == 12.5
+    assert "12.500" in desk.page.side.gauge.accessibleName()
+    assert control._reset.isVisible()
+    control._reset.click()
+    assert session.threshold.value == 10.0 and not control._reset.isVisible()
+
+
+def test_that_nobody_moves_a_threshold_that_is_not_there(desk: LiveDesk) -> None:
+    desk.show_page(model=False)
+    assert desk.page.side.threshold.isHidden()
+
+
+def test_that_the_deploy_panel_comes_by_its_key_from_the_live_page_too(desk: LiveDesk) -> None:
+    desk.show_page()
+    assert desk.window.actions_table is not None and desk.window.bench is not None
+    desk.window.actions_table["panel_deploy"].trigger()
+    assert desk.window.pages.currentWidget() is desk.window.bench
+    panel = desk.window.bench.deploy
+    desk.until(lambda: not panel.visibleRegion().isEmpty())
+
+
 def test_that_the_page_opens_before_there_is_any_model_and_goes_back(desk: LiveDesk) -> None:
     desk.show_page(model=False)
     assert desk.window.pages.currentWidget() is desk.page

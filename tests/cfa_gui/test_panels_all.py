@@ -254,12 +254,12 @@ def test_that_flagged_regions_are_listed_and_pointed_at(bench: Bench, work: Work
     bench.open_parts()
     bench.train()
     table = work.review._table
-    bench.until(lambda: table.rowCount() == 1)
+    bench.until(lambda: table.model().rowCount() == 1)
     with bench.qtbot.waitSignal(work.review.region_chosen) as chosen:
         table.selectRow(0)
     assert chosen.args[0] is not None
     bench.parts.threshold.move(99.0)
-    bench.until(lambda: table.rowCount() == 0)
+    bench.until(lambda: table.model().rowCount() == 0)
     assert "No region is above the threshold" in texts(work.review)
 
 

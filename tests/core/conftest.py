@@ -1,6 +1,5 @@
 """A model trained once on tiny pictures. torch is imported only by the tests that ask for it."""
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -9,8 +8,6 @@ import pytest
 from core.config import Config
 from core.samples import Sample
 from tests.core.parts import TINY, write_parts
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # on tensors this small threads only wait for each other
 
 if TYPE_CHECKING:
     from core.backbone import Backbone

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -96,3 +98,28 @@ def test_that_threads_with_other_shapes_get_their_own_answers(doubled: CompiledM
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_that_a_signal_is_survived_after_models_came_and_went() -> None:
+    """Each of OpenVINO's cores puts a stack for signal handlers in place and takes it away."""
+    program = """
+import gc, signal
+import numpy as np
+from openvino import Model, opset13 as ops
+from core.openvino_runtime import CompiledModel
+
+def doubled():
+    values = ops.parameter([-1], np.float32)
+    return CompiledModel(Model([ops.multiply(values, ops.constant(np.float32(2))).output(0)], [values]))
+
+first, second = doubled(), doubled()
+del first
+gc.collect()
+del second
+gc.collect()
+signal.signal(signal.SIGINT, lambda *_: print("heard"))
+signal.raise_signal(signal.SIGINT)
+"""
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "heard\n"), ended.stderr
