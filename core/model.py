@@ -188,7 +188,7 @@ class CfaModel(nn.Module):
             (b, h, w) float32, >= 0.
         """
         distances, rows = self.nearest(images, centres_needed(score, neighbours))
-        scores = patch_scores(distances.flatten(0, 2), score, self.centre_radii[rows[..., 0].flatten()])
+        scores = patch_scores(distances.flatten(0, 2), score, self.centre_radii.index_select(0, rows[..., 0].flatten()))
         return scores.view(distances.shape[:3])
 
 
