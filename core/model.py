@@ -102,7 +102,7 @@ class CfaModel(nn.Module):
             probes, strides = self._probes(), self.backbone.strides
             self._fast_searches[count] = checked(
                 lambda: CompiledSearch(_Pooled(self.backbone), probes[0], self._folded(), strides, count),
-                lambda fast: max(largest_difference(self._nearest(p, count)[:1], fast(p)[:1]) for p in probes),
+                lambda fast: max(largest_difference(self._nearest(p, count, plain=True)[:1], fast(p)[:1]) for p in probes),
                 self.backbone.name,
             )
 
@@ -171,9 +171,9 @@ class CfaModel(nn.Module):
         fast = self._fast_searches.get(count) if images.device.type == "cpu" else None
         return self._nearest(images, count) if fast is None else fast(images)
 
-    def _nearest(self, images: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    def _nearest(self, images: Tensor, count: int, *, plain: bool = False) -> tuple[Tensor, Tensor]:
         phi = self.describe_images(images)
-        distances, rows = nearest_centres(phi.flatten(0, 2), self.bank, count)
+        distances, rows = nearest_centres(phi.flatten(0, 2), self.bank, count, plain=plain)
         return distances.view(*phi.shape[:3], count), rows.view(*phi.shape[:3], count)
 
     def forward(self, images: Tensor, score: Score, neighbours: int) -> Tensor:

@@ -15,7 +15,7 @@ BANK_TILE = 1024
 
 
 @torch.no_grad()
-def nearest_centres(queries: Tensor, bank: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def nearest_centres(queries: Tensor, bank: Tensor, count: int, *, plain: bool = False) -> tuple[Tensor, Tensor]:
     """The nearest centres of every query, on a CPU by OpenVINO where that is installed.
 
     Ranks by ``|c|^2 - 2 q.c``, which orders as the squared distance does, and adds ``|q|^2`` to the winners alone.
@@ -24,6 +24,7 @@ def nearest_centres(queries: Tensor, bank: Tensor, count: int) -> tuple[Tensor, 
         queries: (n, D') descriptors.
         bank: (M, D') centres, M >= count.
         count: How many centres for each query.
+        plain: By torch in any case; OpenVINO keeps a copy of the bank for each of its threads.
 
     Returns:
         Squared Euclidean distances (n, count), ascending and not negative, and the centres' rows (n, count) int64.
@@ -31,7 +32,7 @@ def nearest_centres(queries: Tensor, bank: Tensor, count: int) -> tuple[Tensor, 
     if len(bank) < count:
         raise ValueError(f"the bank holds {len(bank)} centres, fewer than the {count} asked for")
     norms = bank.square().sum(dim=1)  # (M,)
-    search = _compiled_search(count) if queries.device.type == "cpu" else None
+    search = _compiled_search(count) if queries.device.type == "cpu" and not plain else None
     ranks = queries.new_empty(len(queries), count)
     rows = torch.empty(len(queries), count, dtype=torch.int64, device=queries.device)
     for start in range(0, len(queries), QUERY_TILE):
