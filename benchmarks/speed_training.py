@@ -1,10 +1,9 @@
 """Training, ours and as published, extrapolated from a few images and whole steps."""
 
-import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ import torch
 from PIL import Image
 
 from benchmarks.speed_inspection import model, picture
+from core import memory_bank
 from core.backbone import spec_of
 from core.config import Bank, Config, preset
 from core.model import CfaModel
@@ -23,7 +23,7 @@ from core.training import train
 from tests.core import published
 
 TRAINED_ON, EPOCHS, BATCH, FEW = 200, 30, 4, 8
-_STEPS = 5
+_STEPS = 6
 
 
 def measure_training(backbone: str, gamma: int, size: int, device: str) -> dict[str, Any]:
@@ -31,6 +31,7 @@ def measure_training(backbone: str, gamma: int, size: int, device: str) -> dict[
 
     Ours: what each image costs outside the steps, the median step, and what comes once (compiling, K-means), all from a
     training on a few images. As published: the median step alone, times the steps of 30 epochs; its bank comes free.
+    The steps of both take turns.
     """
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.pth"
@@ -39,21 +40,21 @@ def measure_training(backbone: str, gamma: int, size: int, device: str) -> dict[
             backbone=backbone, bank=Bank.MEAN, bank_ratio=gamma, descriptor_ratio=gamma, resizing="R", image_size=size
         )
         samples = noise_parts(Path(folder), size, FEW)
-        parts = _parts(samples, config.with_changes(epochs=_STEPS), weights, device)
-    theirs = _published_step(model(backbone, gamma, size).to(device), size, device)
+        theirs = _published_step(model(backbone, gamma, size).to(device), size, device)
+        parts = _parts(samples, config.with_changes(epochs=_STEPS), weights, device, theirs)
     steps = TRAINED_ON / BATCH
     ours = TRAINED_ON * parts.image + EPOCHS * steps * parts.step + parts.once
+    published_all = EPOCHS * steps * parts.published
     return {
-        "backbone": backbone,
-        "ratio": gamma,
-        "size": size,
         "step": round(parts.step, 3),
         "epoch": round(steps * parts.step, 1),
+        "by the image": round(parts.image, 3),
+        "once": round(parts.once, 1),
         "30 epochs": round(ours, 1),
-        "published step": round(theirs, 3),
-        "published epoch": round(steps * theirs, 1),
-        "published 30 epochs": round(EPOCHS * steps * theirs, 1),
-        "published / ours": round(EPOCHS * steps * theirs / ours, 2),
+        "published step": round(parts.published, 3),
+        "published epoch": round(steps * parts.published, 1),
+        "published 30 epochs": round(published_all, 1),
+        "published / ours": round(published_all / ours, 2),
     }
 
 
@@ -68,44 +69,65 @@ def noise_parts(folder: Path, size: int, count: int) -> list[Sample]:
 
 
 class _Parts(NamedTuple):
-    """Seconds: what each image costs outside the steps, one step on four images, and the rest, once."""
+    """Seconds: of an image outside the steps, of what comes once, of a step on four images, of one as published."""
 
     image: float
-    step: float
     once: float
+    step: float
+    published: float
 
 
-def _parts(samples: Sequence[Sample], config: Config, weights: Path, device: str) -> _Parts:
+def _parts(
+    samples: Sequence[Sample], config: Config, weights: Path, device: str, published_step: Callable[[], object]
+) -> _Parts:
+    """Train, a published step after every second of ours; of each image as many patches are drawn as of 200."""
     seen: dict[str, list[float]] = defaultdict(list)
+    ours, theirs = [], []
+    began = time.perf_counter()
 
     def note(progress: Progress) -> None:
+        nonlocal began
         seen[progress.phase].append(time.perf_counter())
+        if progress.phase == Phase.TRAINING:
+            ours.append(time.perf_counter() - began)
+            if len(ours) % 2 == 0:  # the next of ours finds memory as it does in a training, the one after it counts
+                before = time.perf_counter()
+                published_step()
+                theirs.append(time.perf_counter() - before)
+        began = time.perf_counter()
 
     started = time.perf_counter()
-    trained = train(samples, config, weights=weights, device=device, report=note)
+    sample = memory_bank.GLOBAL_SAMPLE
+    memory_bank.GLOBAL_SAMPLE = sample * len(samples) // TRAINED_ON
+    try:
+        trained = train(samples, config, weights=weights, device=device, report=note)
+    finally:
+        memory_bank.GLOBAL_SAMPLE = sample
     ended = time.perf_counter()
-    again = CfaModel(trained.network.backbone, descriptor_ratio=config.method.descriptor_ratio, initial_radius=1.0)
-    again.set_bank(trained.network.bank)
-    compiling = time.perf_counter()
-    again.compile_all()
-    compiling = time.perf_counter() - compiling
-    steps = seen[Phase.TRAINING]
-    measuring = max(0.0, ended - steps[-1] - compiling) / len(samples)  # of radii; its search is that of more patches
+    compiling = _compiling(trained.network, config)
+    measuring = max(0.0, ended - began - compiling) / len(samples)
     image = sum(float(np.median(np.diff(seen[phase]))) for phase in (Phase.FEATURES, Phase.BANK)) + measuring
-    step = float(np.median(np.diff(steps)[2:]))  # the first two prepare
-    return _Parts(image, step, ended - started - len(samples) * image - len(steps) * step)
+    once = ended - started - sum(theirs) - sum(ours[1:]) - float(np.median(ours)) - len(samples) * image
+    return _Parts(image, max(0.0, once), float(np.median(ours[3::2])), float(np.median(theirs[1:])))
 
 
-def _published_step(network: CfaModel, size: int, device: str) -> float:
-    """Median seconds of one step on a batch of four, with the distances twice as the authors compute them."""
+def _compiling(network: CfaModel, config: Config) -> float:
+    again = CfaModel(network.backbone, descriptor_ratio=config.method.descriptor_ratio, initial_radius=1.0)
+    again.set_bank(network.bank)
+    started = time.perf_counter()
+    again.compile_all()
+    return time.perf_counter() - started
+
+
+def _published_step(network: CfaModel, size: int, device: str) -> Callable[[], object]:
+    """One step on a batch of four, with the distances twice as the authors compute them."""
     images = picture(size, BATCH).to(device)
     weight = torch.nn.Parameter(network.descriptor.weight.detach().clone())
     bias = torch.nn.Parameter(network.descriptor.bias.detach().clone())
     radius = torch.nn.Parameter(torch.tensor(0.65, device=device))
     optimiser = torch.optim.AdamW([weight, bias, radius], lr=1e-3, weight_decay=5e-4, amsgrad=True)
-    times = []
-    for _ in range(_STEPS):
-        started = time.perf_counter()
+
+    def step() -> float:
         with torch.no_grad():
             features = published.concatenated_features(network.backbone(images))
         described = published.coord_conv(features, weight, bias)
@@ -113,6 +135,6 @@ def _published_step(network: CfaModel, size: int, device: str) -> float:
         optimiser.zero_grad()
         published.loss(published.all_distances(described, network.bank), radius, 3, 3).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        radius.item()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times[2:])
+        return radius.item()
+
+    return step
