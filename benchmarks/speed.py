@@ -28,9 +28,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import core  # noqa: F401  before torch, as everywhere in the program: it sets how long torch's threads spin
+
+# isort: split
+import torch
 
 from benchmarks.speed_growth import draw, measure_growth
 from benchmarks.speed_inspection import measure_decoding, measure_inspection, measure_runtimes

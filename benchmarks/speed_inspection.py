@@ -50,6 +50,8 @@ def inspection(network: CfaModel, size: int, device: str, count: int = 1) -> dic
     network.to(device)
     images = picture(size, count).to(device)
 
+    pooled = network._fast_pooled or network.pyramid
+
     def phi_again() -> float:
         return float(network.describe(pyramid)[0, 0, 0, 0])
 
@@ -76,7 +78,7 @@ def inspection(network: CfaModel, size: int, device: str, count: int = 1) -> dic
 
     return {
         "backbone": lambda: network.backbone(images)[-1].sum().item(),
-        "compiled": lambda: network.pyramid(images)[-1].sum().item(),
+        "compiled": lambda: pooled(images),
         "phi": phi_again,
         "search": search_again,
         "post": lambda: post(grid),

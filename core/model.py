@@ -102,9 +102,12 @@ class CfaModel(nn.Module):
             probes, strides = self._probes(), self.backbone.strides
             self._fast_searches[count] = checked(
                 lambda: CompiledSearch(_Pooled(self.backbone), probes[0], self._folded(), strides, count),
-                lambda fast: max(largest_difference(self._nearest(p, count, plain=True)[:1], fast(p)[:1]) for p in probes),
+                lambda fast: max(self._difference(fast, probe, count) for probe in probes),
                 self.backbone.name,
             )
+
+    def _difference(self, fast: CompiledSearch, images: Tensor, count: int) -> float:
+        return largest_difference(self._nearest(images, count, plain=True)[:1], fast(images)[:1])
 
     def _folded(self) -> FoldedSearch:
         """Descriptor, scale and bank in one."""
