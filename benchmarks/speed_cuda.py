@@ -121,7 +121,7 @@ def model(backbone: str, ratio: int, size: int) -> TrainedModel:
     rows = torch.randperm(len(phi))[: len(phi) // ratio]
     network.set_bank(phi[rows] / spread + 0.5 * torch.randn(len(rows), width))
     axes = 0.5 * torch.randn(len(rows), config.method.centre_axes, width) / width**0.5
-    network.set_shapes(axes, torch.ones(len(rows)), torch.full((len(rows),), 0.2 * width**0.5))
+    network.set_shapes(axes, torch.full((len(rows),), 0.2 * width**0.5))
     network.requires_grad_(requires_grad=False)
     return TrainedModel(config, network, Calibration(), None, TrainingSummary(1, 0, (), 0.0, "", len(rows), 1, ()), "")
 

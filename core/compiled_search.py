@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from core.compiled_network import converted
-from core.folding import FoldedSearch
+from core.folding import CONSTANTS, FoldedSearch
 from core.neighbours import CANDIDATES
 from core.openvino_runtime import CompiledModel
 from core.search_graph import SearchGraph, tables
@@ -96,53 +96,40 @@ def _nearest_ellipsoid(graph: SearchGraph, folded: FoldedSearch, apart: Any, dis
 
 
 class PyramidSearch:
-    """Pyramids in, nearest centres of every patch out, for a descriptor that changes from step to step."""
+    """Pyramids and products of weights with centres in, nearest centres of every patch out."""
 
-    def __init__(self, channels: Sequence[int], bank: Tensor, count: int) -> None:
+    def __init__(self, channels: Sequence[int], centres: int, count: int) -> None:
         """Compile.
 
         Args:
             channels: Of each level of the pyramid, finest first.
-            bank: (M, D') centres on the CPU.
+            centres: M.
             count: How many centres for each patch.
 
         Raises:
             ImportError: OpenVINO is not installed.
             RuntimeError: It cannot compile the search.
         """
-        self.mean = bank.mean(dim=0)
-        self._doubled = -2.0 * (bank - self.mean).T  # (D', M)
-        self._norms = (bank - self.mean).square().sum(dim=1)
-        self._channels = tuple(channels)
-        graph = SearchGraph(count, len(bank), step=2 ** (len(channels) - 1))
+        graph = SearchGraph(count, centres, step=2 ** (len(channels) - 1))
         maps = [graph.parameter(-1, size, -1, -1) for size in channels]
-        inputs = [size + 3 * (level == 0) for level, size in enumerate(channels)]
-        matrices = [graph.parameter(size, len(bank)) for size in inputs]
+        inputs = [channels[0] + CONSTANTS, *channels[1:]]
+        matrices = [graph.parameter(size, centres) for size in inputs]
         last = [graph.ops.transpose(values, graph.ints(0, 2, 3, 1)) for values in maps]
         found = graph.over_rows(last, [[matrix] for matrix in matrices], lambda sums: graph.smallest(sums[0]))
         self._model = CompiledModel(graph.openvino.Model(found, [*maps, *matrices, *graph.tables]))
 
-    @torch.no_grad()
-    def __call__(self, pyramid: Sequence[Tensor], weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """The nearest centres under a descriptor.
+    def __call__(self, pyramid: Sequence[Tensor], products: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """The nearest centres.
 
         Args:
             pyramid: Pooled and scaled (b, channels, h_l, w_l) maps on the CPU; h a multiple of the coarsest level's.
-            weight: (D', D + 2) of the descriptor.
-            bias: (D',).
+            products: One (channels, M) per level, whose upsampled products with the maps add up to the ranks; the
+                finest level's end with those of row, column and 1.
 
         Returns:
-            What is to be added to ``|q - mean|^2`` for the squared distance, ascending, and the centres' rows, each
-            (b * h * w, count).
+            Ranks, ascending, and the centres' rows, each (b * h * w, count).
         """
-        finest = self._channels[0]
-        order = torch.cat(
-            (weight[:, :finest], weight[:, -2:], (bias - self.mean)[:, None], weight[:, finest:-2]), dim=1
-        )
-        products = order.T @ self._doubled  # (D + 3, M)
-        products[finest + 2] += self._norms
-        sizes = [finest + 3, *self._channels[1:]]
         grids = tuple((int(level.shape[2]), int(level.shape[3])) for level in pyramid)
-        arrays = [*(level.contiguous() for level in pyramid), *torch.split(products, sizes)]
-        ranks, rows = self._model([*(array.numpy() for array in arrays), *tables(len(pyramid[0]), grids)])
+        arrays = [part.contiguous().numpy() for part in (*pyramid, *products)]
+        ranks, rows = self._model([*arrays, *tables(len(pyramid[0]), grids)])
         return torch.from_numpy(ranks).flatten(0, 1).clone(), torch.from_numpy(rows).flatten(0, 1).long()

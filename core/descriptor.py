@@ -58,12 +58,13 @@ class Descriptor(nn.Module):
         Returns:
             (b, D', h, w), h and w those of the finest level.
         """
-        return self.project(pyramid) + self.constant(pyramid[0].shape[-2:])
+        return self.project(pyramid).add_(self.constant(pyramid[0].shape[-2:]))
 
     def project(self, pyramid: Sequence[Tensor]) -> Tensor:
-        """The part of phi that depends on the image, (b, D', h, w).
+        """The part of phi that depends on the image, (b, D', h, w), the channels of a patch side by side in memory.
 
-        As a product of patches by weights and not as a convolution: torch computes those in float32 everywhere.
+        As a product of patches by weights and not as a convolution: so laid out, upsampling and what comes after work
+        on whole channels, and nobody must turn the map around.
         """
         grid = pyramid[0].shape[-2:]
         levels = torch.split(self.weight[:, :-2], list(self.channels), dim=1)
@@ -73,15 +74,15 @@ class Descriptor(nn.Module):
             if phi is None:
                 phi = part
             else:
-                phi = phi + functional.interpolate(part, size=grid, mode="bilinear", align_corners=False)
+                phi.add_(functional.interpolate(part, size=grid, mode="bilinear", align_corners=False))
         if phi is None:
             raise ValueError("the pyramid has no level")
         return phi
 
     def constant(self, grid: Sequence[int]) -> Tensor:
         """The part of phi that is the same for every image: coordinates and bias, (D', h, w)."""
-        coordinates = torch.stack(coordinate_channels(grid, self.weight.device))  # (2, h, w)
-        return torch.einsum("dc,chw->dhw", self.weight[:, -2:], coordinates) + self.bias[:, None, None]
+        coordinates = torch.stack(coordinate_channels(grid, self.weight.device), dim=2)  # (h, w, 2)
+        return functional.linear(coordinates, self.weight[:, -2:], self.bias).permute(2, 0, 1)
 
 
 def draw_orthogonal(weight: Tensor, generator: torch.Generator | None) -> None:

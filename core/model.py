@@ -105,9 +105,12 @@ class CfaModel(nn.Module):
             probes, strides = self._probes(), self.backbone.strides
             self._fast_searches[count] = checked(
                 lambda: CompiledSearch(_Pooled(self.backbone), probes[0], self.folded(), strides, count),
-                lambda fast: max(largest_difference(self._nearest(p, count)[:1], fast(p)[:1]) for p in probes),
+                lambda fast: max(self._difference(fast, probe, count) for probe in probes),
                 self.backbone.name,
             )
+
+    def _difference(self, fast: CompiledSearch, images: Tensor, count: int) -> float:
+        return largest_difference(self._nearest(images, count, plain=True)[:1], fast(images)[:1])
 
     def folded(self) -> FoldedSearch:
         """Descriptor, scale and bank in one, wherever they are now."""
@@ -179,14 +182,14 @@ class CfaModel(nn.Module):
         fast = self._fast_searches.get(count) if images.device.type == "cpu" else None
         return self._nearest(images, count) if fast is None else fast(images)
 
-    def _nearest(self, images: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    def _nearest(self, images: Tensor, count: int, *, plain: bool = False) -> tuple[Tensor, Tensor]:
         phi = self.describe_images(images)
         queries = phi.flatten(0, 2)
         if count == 1 and self.centre_axes.shape[1]:
-            _, rows = nearest_centres(queries, self.bank, min(CANDIDATES, len(self.bank)))
+            _, rows = nearest_centres(queries, self.bank, min(CANDIDATES, len(self.bank)), plain=plain)
             distances, rows = nearest_ellipsoid(queries, Ellipsoids(self.bank, self.centre_axes), rows)
         else:
-            distances, rows = nearest_centres(queries, self.bank, count)
+            distances, rows = nearest_centres(queries, self.bank, count, plain=plain)
         return distances.view(*phi.shape[:3], count), rows.view(*phi.shape[:3], count)
 
     def forward(self, images: Tensor, score: Score, neighbours: int) -> Tensor:
@@ -201,7 +204,7 @@ class CfaModel(nn.Module):
             (b, h, w) float32, >= 0.
         """
         distances, rows = self.nearest(images, centres_needed(score, neighbours))
-        scores = patch_scores(distances.flatten(0, 2), score, self.centre_radii[rows[..., 0].flatten()])
+        scores = patch_scores(distances.flatten(0, 2), score, self.centre_radii.index_select(0, rows[..., 0].flatten()))
         return scores.view(distances.shape[:3])
 
 

@@ -17,7 +17,7 @@ BANK_TILE = 1024
 
 
 @torch.no_grad()
-def nearest_centres(queries: Tensor, bank: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def nearest_centres(queries: Tensor, bank: Tensor, count: int, *, plain: bool = False) -> tuple[Tensor, Tensor]:
     """The nearest centres of every query, on a CPU by OpenVINO where that is installed, on a card as `HalfSearch` does.
 
     Ranks by ``|c|^2 - 2 q.c``, which orders as the squared distance does, and adds ``|q|^2`` to the winners alone.
@@ -26,6 +26,7 @@ def nearest_centres(queries: Tensor, bank: Tensor, count: int) -> tuple[Tensor, 
         queries: (n, D') descriptors.
         bank: (M, D') centres, M >= count.
         count: How many centres for each query.
+        plain: By torch in any case; OpenVINO keeps a copy of the bank for each of its threads.
 
     Returns:
         Squared Euclidean distances (n, count), ascending and not negative, and the centres' rows (n, count) int64.
@@ -35,7 +36,7 @@ def nearest_centres(queries: Tensor, bank: Tensor, count: int) -> tuple[Tensor, 
     if queries.is_cuda:
         return HalfSearch(bank, count)(queries)
     norms = bank.square().sum(dim=1)  # (M,)
-    search = _compiled_search(count)
+    search = None if plain else _compiled_search(count)
     ranks = queries.new_empty(len(queries), count)
     rows = torch.empty(len(queries), count, dtype=torch.int64, device=queries.device)
     for start in range(0, len(queries), QUERY_TILE):
@@ -134,7 +135,8 @@ class _DistancesToCentres(torch.autograd.Function):
         queries, bank, rows = ctx.saved_tensors
         (weights,) = gradients  # (n, k); d|q - c_k|^2 / dq = 2 (q - c_k)
         centres = functional.embedding_bag(rows, bank, mode="sum", per_sample_weights=weights)  # (n, D')
-        return 2.0 * (queries * weights.sum(dim=1, keepdim=True) - centres), None, None, None
+        gradient = (queries * weights.sum(dim=1, keepdim=True)).sub_(centres).mul_(2.0)
+        return gradient, None, None, None
 
 
 def distances_to_nearest(queries: Tensor, bank: Tensor, count: int) -> Tensor:

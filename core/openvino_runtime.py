@@ -17,6 +17,11 @@ _NO_MEMORY = ("Failed to allocate", "bad_alloc", "can't alloc", "Resource tempor
 """What OpenVINO writes into a plain RuntimeError where there is too little memory."""
 _LOADING = threading.Lock()
 _MAKING = threading.Lock()
+_IN_A_ROW = 2
+"""Calls with the same shapes after which these get a model of their own."""
+_MORE_PATIENCE = 4
+"""Times as many calls it takes whenever the shapes have changed after all; compiling costs what many calls save."""
+_Shapes = tuple[tuple[int, ...], ...]
 
 
 def load_openvino() -> Any:
@@ -54,7 +59,11 @@ def convert_traced(traced: Any) -> Any:
 
 
 class CompiledModel:
-    """Arrays in, arrays out."""
+    """Arrays in, arrays out.
+
+    Shapes that come again and again get a model compiled for them alone: it computes the same, and spends nothing
+    between its layers on finding out how large they are. One model is held at a time.
+    """
 
     def __init__(self, model: Any) -> None:
         """Compile for as many threads as torch uses.
@@ -68,6 +77,10 @@ class CompiledModel:
         """
         self._model = model
         self._compiled: Any = _compile(model)
+        self._only_for: _Shapes | None = None
+        self._last: _Shapes | None = None
+        self._in_a_row, self._patience = 0, _IN_A_ROW
+        self._choosing = threading.Lock()
         self._of_thread = threading.local()
 
     def __call__(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -77,9 +90,7 @@ class CompiledModel:
             MemoryError: The machine has too little.
         """
         with _memory_told():
-            compiled = self._compiled
-            if compiled is None:
-                compiled = self._compiled = _compile(self._model)
+            compiled = self._chosen(tuple(array.shape for array in inputs))
             if getattr(self._of_thread, "compiled", None) is not compiled:
                 self._of_thread.compiled, self._of_thread.request = compiled, compiled.create_infer_request()
             request = self._of_thread.request
@@ -89,6 +100,29 @@ class CompiledModel:
                 self._compiled = None  # it may be half prepared, for every request
                 raise
         return [tensor.data for tensor in request.output_tensors]
+
+    def _chosen(self, shapes: _Shapes) -> Any:
+        """What is compiled for these shapes, alone or among all others."""
+        with self._choosing:
+            self._in_a_row = self._in_a_row + 1 if shapes == self._last else 1
+            self._last = shapes
+            if self._compiled is not None and self._only_for == shapes:
+                return self._compiled
+            if self._in_a_row >= self._patience:
+                self._recompile(shapes)
+            elif self._compiled is None or self._only_for is not None:
+                self._patience *= _MORE_PATIENCE if self._only_for is not None else 1
+                self._recompile(None)
+            return self._compiled
+
+    def _recompile(self, shapes: _Shapes | None) -> None:
+        model = self._model
+        if shapes is not None:
+            model = model.clone()
+            model.reshape({index: list(shape) for index, shape in enumerate(shapes)})
+        self._compiled = self._of_thread.compiled = self._of_thread.request = None  # two would need twice the memory
+        self._only_for = None
+        self._compiled, self._only_for = _compile(model), shapes
 
 
 def _compile(model: Any) -> Any:

@@ -37,10 +37,10 @@ def tables(images: int, grids: tuple[tuple[int, int], ...]) -> tuple[NDArray[Any
     grid = grids[0]
     rows, columns = coordinate_channels(grid, torch.device("cpu"))
     constants = torch.stack((rows, columns, torch.ones(grid)), dim=2).repeat(images, 1, 1)
-    along = torch.cat([_upsampling(grid[1], level[1]) for level in grids[1:]], dim=1)[None]
+    along = torch.cat([upsampling(grid[1], level[1]) for level in grids[1:]], dim=1)[None]
     found = [constants.numpy(), along.numpy()]
     for level in grids[1:]:
-        down = _upsampling(grid[0], level[0])
+        down = upsampling(grid[0], level[0])
         above = (down > 0).int().argmax(dim=1)
         below = (above + 1).clamp(max=level[0] - 1)
         share = torch.where(below > above, down.gather(1, below[:, None])[:, 0], 0.0)
@@ -50,7 +50,8 @@ def tables(images: int, grids: tuple[tuple[int, int], ...]) -> tuple[NDArray[Any
     return tuple(found)
 
 
-def _upsampling(size: int, coarse: int) -> Tensor:
+@lru_cache(maxsize=32)
+def upsampling(size: int, coarse: int) -> Tensor:
     """(size, coarse) weights by which bilinear upsampling mixes what lies along one axis."""
     eye = torch.eye(coarse)[None]
     return functional.interpolate(eye, size=size, mode="linear", align_corners=False)[0].T.contiguous()

@@ -271,8 +271,7 @@ def _optimise(
         {"params": list(network.descriptor.parameters()), "lr": settings.learning_rate},
         {"params": [network.radius], "lr": settings.radius_learning_rate},
     ]
-    fused = run.device.type == "cuda"  # one kernel for all parameters
-    optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, amsgrad=True, fused=fused)
+    optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, amsgrad=True, fused=True)
     steps = -(-len(features) // settings.batch_size)
     recorder, first = _Recorder(), 0
     if left is not None:

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from core.compiled_network import checked, largest_difference
-from core.compiled_search import PyramidSearch
 from core.config import DescriptorStart
 from core.cuda.training import DeviceSearch
 from core.descriptor import Descriptor
 from core.folding import UPSAMPLING
-from core.neighbours import distances_to_known, distances_to_nearest
+from core.level_distances import LevelDistances
+from core.neighbours import distances_to_nearest
 
 _PROBE = (8, 12)
 """Grid on which the compiled search is held against the plain one."""
@@ -80,16 +80,13 @@ class _ByLevels:
     """Each level against the bank, at its own resolution."""
 
     def __init__(self, channels: Sequence[int], bank: Tensor, count: int, plain: TrainingSearch) -> None:
-        self._bank, self._plain = bank, plain
-        self._search = PyramidSearch(channels, bank, count)
+        self._plain = plain
+        self._distances = LevelDistances(channels, bank, count)
 
     def __call__(self, pyramid: Sequence[Tensor], descriptor: Descriptor, valid: Tensor) -> Tensor:
         if 2 * int(valid.sum()) < valid.numel():  # it would search all others, too
             return self._plain(pyramid, descriptor, valid)
-        ranks, rows = self._search(pyramid, descriptor.weight.detach(), descriptor.bias.detach())
-        queries, chosen = _patches(descriptor(pyramid), valid), valid.flatten()
-        norms = (queries.detach() - self._search.mean).square().sum(dim=1, keepdim=True)
-        return distances_to_known(queries, self._bank, (ranks[chosen] + norms).clamp_(min=0.0), rows[chosen])
+        return self._distances(pyramid, descriptor.weight, descriptor.bias, valid)
 
 
 def _patches(phi: Tensor, valid: Tensor) -> Tensor:

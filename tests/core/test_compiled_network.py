@@ -75,6 +75,16 @@ def test_that_the_maps_of_an_image_do_not_depend_on_what_was_seen_before(fast: C
     assert all(torch.equal(one, other) for one, other in zip(first, fast(image), strict=True))
 
 
+@pytest.mark.parametrize("shape", [(1, 32, 48), (2, 64, 32), (1, 224, 160)])
+def test_that_an_image_has_the_same_score_before_and_after_its_size_has_a_model_of_its_own(
+    backbone: Backbone, shape: tuple[int, int, int]
+) -> None:
+    model = model_of(backbone)
+    model.compile_all()
+    first, *later = (model(pictures(*shape, seed=6), Score.NEAREST, 3).clone() for _ in range(4))
+    assert all(torch.equal(first, other) for other in later)
+
+
 def test_that_threads_do_not_get_into_each_others_maps(fast: CompiledNetwork) -> None:
     images = [pictures(1, 64, 64, seed=seed) for seed in range(4)]
     alone = [[m.clone() for m in fast(image)] for image in images]

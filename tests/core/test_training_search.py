@@ -114,7 +114,7 @@ def test_that_without_openvino_the_plain_search_is_taken(
     def absent(*_: object) -> None:
         raise ModuleNotFoundError("No module named 'openvino'")
 
-    monkeypatch.setattr(training_search, "PyramidSearch", absent)
+    monkeypatch.setattr(training_search, "LevelDistances", absent)
     bank = torch.randn(64, 70, generator=torch.Generator().manual_seed(0))
     assert isinstance(training_search.training_search((2, 3, 70), bank, 6, 10_000), _Plain)
     assert "the search of the training runs in torch" in caplog.text
