@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core import training
+from core.backbone import Backbone
 from core.config import Bank, Config, Region, Resizing, Score
 from core.errors import CancelledByUser, DatasetError, ExportError, OutputError, ThresholdError
 from core.export import export as exporting
@@ -47,12 +49,15 @@ WITH_EVERYTHING = ("whole, regions", "R+C")
 
 
 @pytest.fixture(scope="module")
-def models(parts: Sequence[Sample]) -> Callable[[str], TrainedModel]:
+def models(parts: Sequence[Sample], backbone: Backbone) -> Callable[[str], TrainedModel]:
+    """Each configuration's model, trained once, all on one backbone: it is compiled once."""
     made: dict[str, TrainedModel] = {}
 
     def model(name: str) -> TrainedModel:
         if name not in made:
-            trained = train(parts, CONFIGS[name], device="cpu")
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(training, "build_backbone", lambda *_: backbone)
+                trained = train(parts, CONFIGS[name], device="cpu")
             low, high = (_score(trained, image) for image in (picture(0), with_defect(picture(1), 8, 8, 12)))
             made[name] = trained.with_threshold(manual_threshold((low + high) / 2, low * 1.05))
         return made[name]
