@@ -74,7 +74,7 @@ def _from_images(front: Any, folded: FoldedSearch, count: int, step: int) -> Any
         winners = ops.gather(own, rows, graph.scalar(0))  # (step, w, count, r)
         apart = ops.subtract(ops.unsqueeze(descriptor, graph.ints(2)), winners)  # without cancellation
         distances = ops.reduce_sum(ops.multiply(apart, apart), graph.ints(3), keep_dims=False)
-        return _nearest_ellipsoid(graph, folded, apart, distances, rows) if shaped else [distances.output(0), rows]
+        return _nearest_ellipsoid(graph, folded, descriptor, distances, rows) if shaped else [distances.output(0), rows]
 
     finest, *coarse = folded.weights
     weights = [finest, *(np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in coarse)]
@@ -84,10 +84,15 @@ def _from_images(front: Any, folded: FoldedSearch, count: int, step: int) -> Any
     return graph.openvino.Model(found, [*front.get_parameters(), *graph.tables])
 
 
-def _nearest_ellipsoid(graph: SearchGraph, folded: FoldedSearch, apart: Any, distances: Any, rows: Any) -> list[Any]:
+def _nearest_ellipsoid(
+    graph: SearchGraph, folded: FoldedSearch, descriptor: Any, distances: Any, rows: Any
+) -> list[Any]:
     """See `core.neighbours.nearest_ellipsoid`: distances and rows of one centre among some, (step, w, 1) each."""
     ops = graph.ops
-    axes = ops.gather(ops.constant(folded.axes), rows, graph.scalar(0))  # (step, w, k, A, r)
+    foot = ops.matmul(descriptor, ops.constant(folded.basis), transpose_a=False, transpose_b=True)  # (step, w, R)
+    feet = ops.gather(ops.constant(folded.feet), rows, graph.scalar(0))  # (step, w, k, R)
+    apart = ops.subtract(ops.unsqueeze(foot, graph.ints(2)), feet)
+    axes = ops.gather(ops.constant(folded.axes), rows, graph.scalar(0))  # (step, w, k, A, R)
     along = ops.matmul(axes, ops.unsqueeze(apart, graph.ints(4)), transpose_a=False, transpose_b=False)
     less = ops.reduce_sum(ops.multiply(along, along), graph.ints(3, 4), keep_dims=False)
     counted = ops.relu(ops.subtract(distances, less))

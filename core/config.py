@@ -44,7 +44,8 @@ class Score(StrEnum):
     the good patches nearest to it."""
     TANGENT = "tangent"
     """Ours: the length of the tangent from the patch to that hypersphere, which is the root of how much its squared
-    distance exceeds the squared radius. Further out it comes near the distance itself."""
+    distance exceeds the squared radius. Further out it comes near the distance itself. Where centres have axes, half of
+    the mean squared distance of the good patches is the squared radius."""
 
 
 class FeatureScale(StrEnum):
