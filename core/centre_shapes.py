@@ -11,7 +11,7 @@ from core.neighbours import CANDIDATES, Ellipsoids, ellipsoids, nearest_centres,
 
 _SAMPLE = 120_000_000
 """Numbers in the patches whose spread is measured: 680,000 patches of 176 channels."""
-_BASIS = 64
+DIRECTIONS = 192
 """Common directions, those of the largest variance around all centres, of which the axes of each are made."""
 _AT_ONCE = 16_000_000
 """Numbers in the covariances that are held at once."""
@@ -19,6 +19,8 @@ _PRIOR_SPREAD = 30
 """Patches for which the common spread of all centres counts in each centre's own."""
 _PRIOR_RADIUS = 10
 """Patches for which the mean of all counts in each centre's own radius."""
+_SPARE = 8
+_ITERATIONS = 12
 _SHARE = 0.5
 """Of the mean squared distance, which lies within the radius: all of it would make every average patch faultless."""
 _FLOOR = 0.3
@@ -102,15 +104,14 @@ def _axes(groups: tuple[Tensor, ...], axes: int) -> tuple[Tensor, Tensor]:
     common = total / sum(len(group) for group in groups)
     mean = common.trace() / channels
     floor = (_FLOOR * mean).clamp(min=1e-30)
-    basis = torch.linalg.eigh(common).eigenvectors[:, -max(axes, _BASIS) :].T.contiguous()
+    basis = torch.linalg.eigh(common).eigenvectors[:, -max(axes, DIRECTIONS) :].T.contiguous()
     among = basis @ common @ basis.T
     found = []
     step = max(1, _AT_ONCE // len(basis) ** 2)
     for begin in range(0, len(groups), step):
         spreads = [_spread(group, basis, among, mean * channels) for group in groups[begin : begin + step]]
         matrices, totals = (torch.stack(part) for part in zip(*spreads, strict=True))
-        variances, directions = torch.linalg.eigh(matrices)  # ascending
-        variances, directions = variances[:, -axes:].clamp(min=0.0), directions[:, :, -axes:]  # (m, axes), (m, R, axes)
+        variances, directions = _largest(matrices, axes)  # (m, axes), (m, R, axes)
         others = ((totals - variances.sum(dim=1)) / (channels - axes)).clamp(min=0.0)[:, None] + floor
         uncounted = (1.0 - others / (variances + floor)).clamp(min=0.0)
         found.append((directions * uncounted.sqrt()[:, None]).transpose(1, 2))
@@ -141,3 +142,16 @@ def _spread(group: Tensor, basis: Tensor, among: Tensor, total: Tensor) -> tuple
     return (inside.T @ inside + _PRIOR_SPREAD * among) / patches, (
         values.square().sum() + _PRIOR_SPREAD * total
     ) / patches
+
+
+def _largest(matrices: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The largest eigenvalues (m, count) of (m, R, R) matrices, ascending, and their vectors (m, R, count).
+
+    By orthogonal iteration from the last directions of the basis: a hundredth of the time of all eigenvalues.
+    """
+    size = matrices.shape[1]
+    vectors = torch.eye(size, device=matrices.device)[:, -min(count + _SPARE, size) :].expand(len(matrices), -1, -1)
+    for _ in range(_ITERATIONS):
+        vectors = torch.linalg.qr(matrices @ vectors).Q
+    values, turns = torch.linalg.eigh(vectors.transpose(1, 2) @ matrices @ vectors)
+    return values[:, -count:].clamp(min=0.0), (vectors @ turns)[:, :, -count:]

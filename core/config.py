@@ -170,9 +170,9 @@ class Method:
     ema_beta: float = 0.1
     feature_scale: FeatureScale = FeatureScale.REFERENCE
     score: Score = Score.TANGENT
-    smoothing: float = 4.0
+    smoothing: float = 3.0
     descriptor_start: DescriptorStart = DescriptorStart.ORTHOGONAL
-    centre_axes: int = 16
+    centre_axes: int = 12
 
     def __post_init__(self) -> None:
         _hold_to_types(self)
