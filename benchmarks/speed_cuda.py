@@ -120,8 +120,9 @@ def model(backbone: str, ratio: int, size: int) -> TrainedModel:
     network.level_scale.div_(spread)
     rows = torch.randperm(len(phi))[: len(phi) // ratio]
     network.set_bank(phi[rows] / spread + 0.5 * torch.randn(len(rows), width))
-    axes = 0.5 * torch.randn(len(rows), config.method.centre_axes, width) / width**0.5
-    network.set_shapes(axes, torch.full((len(rows),), 0.2 * width**0.5))
+    basis = torch.linalg.qr(torch.randn(width, min(64, width))).Q.T.contiguous()
+    axes = 0.5 * torch.randn(len(rows), config.method.centre_axes, len(basis)) / len(basis) ** 0.5
+    network.set_shapes(axes, basis, torch.full((len(rows),), 0.2 * width**0.5))
     network.requires_grad_(requires_grad=False)
     return TrainedModel(config, network, Calibration(), None, TrainingSummary(1, 0, (), 0.0, "", len(rows), 1, ()), "")
 

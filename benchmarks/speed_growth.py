@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from benchmarks.plot import Axis, line_chart
-from benchmarks.speed_inspection import measured, picture
+from benchmarks.speed_inspection import METHOD, measured, picture
 from benchmarks.speed_training import noise_parts
-from core.config import Bank, Score, preset
+from core.config import Bank, preset
 from core.model import CfaModel
 from core.training import train
 
@@ -63,4 +63,4 @@ def _trained(count: int) -> CfaModel:
 
 
 def _inspect(network: CfaModel, images: torch.Tensor) -> float:
-    return float(network(images, Score.EXCESS, 3).max())
+    return float(network(images, METHOD.score, METHOD.neighbours).max())

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from benchmarks.speed_peers import peers
 from core.backbone import Backbone, random_backbone
+from core.centre_shapes import DIRECTIONS
 from core.compiled_network import CompiledNetwork
-from core.config import Score
+from core.config import Method
 from core.images import read_image
 from core.model import CfaModel
 from core.neighbours import nearest_centres
@@ -26,6 +27,8 @@ from core.scoring import anomaly_map, image_score
 from tests.core import published
 
 Stage = Callable[[], object]
+METHOD = Method()
+"""Of a default model, whose scores are measured."""
 
 
 def model(backbone: str, ratio: int, size: int) -> CfaModel:
@@ -34,10 +37,19 @@ def model(backbone: str, ratio: int, size: int) -> CfaModel:
     network = CfaModel(random_backbone(backbone), descriptor_ratio=ratio, initial_radius=0.65).eval()
     with torch.inference_mode():
         phi = network.describe(network.pyramid(picture(size))).flatten(0, 2)
-    network.set_bank(phi[torch.randperm(len(phi))[: len(phi) // ratio]] + 0.1 * phi.std())
+    set_centres(network, phi[torch.randperm(len(phi))[: len(phi) // ratio]] + 0.1 * phi.std())
     network.compile_backbone()
     network.compile_all()
     return network
+
+
+def set_centres(network: CfaModel, bank: Tensor) -> None:
+    """Give it that bank, and axes at random, as many as a default model has."""
+    network.set_bank(bank)
+    centres, width = bank.shape
+    basis = torch.linalg.qr(torch.randn(width, min(DIRECTIONS, width))).Q.T.contiguous()
+    axes = 0.5 * torch.randn(centres, METHOD.centre_axes, len(basis)) / len(basis) ** 0.5
+    network.set_shapes(axes, basis, torch.zeros(centres))
 
 
 def picture(size: int, count: int = 1) -> Tensor:
@@ -60,14 +72,14 @@ def inspection(network: CfaModel, size: int, count: int = 1) -> dict[str, Stage]
     everywhere = np.ones((size // 4, size // 4), np.bool_), np.ones((size, size), np.bool_)
     pyramid = network.pyramid(images)
     phi = network.describe(pyramid).flatten(0, 2)
-    grid = network(images, Score.EXCESS, 3)[0].numpy()
+    grid = network(images, METHOD.score, METHOD.neighbours)[0].numpy()
     weight, bias = network.descriptor.weight.detach(), network.descriptor.bias.detach()
 
     def post(scores: np.ndarray[Any, np.dtype[np.float32]]) -> float:
         return image_score(anomaly_map(scores, *everywhere, 4, 4.0), everywhere[1])
 
     def whole() -> float:
-        return max(post(scores) for scores in network(images, Score.EXCESS, 3).numpy())
+        return max(post(scores) for scores in network(images, METHOD.score, METHOD.neighbours).numpy())
 
     def as_published() -> float:
         features = published.concatenated_features(network.backbone(images))

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.speed_inspection import Stage, picture
+from benchmarks.speed_inspection import METHOD, Stage, picture, set_centres
 from core.backbone import random_backbone
-from core.config import Score
 from core.model import CfaModel
 
 SPEED = Path(__file__).with_name("speed.py")
@@ -52,10 +51,10 @@ def peak(stage: str, backbone: str, gamma: int, size: int) -> tuple[float, float
     """MB of resident memory at the peak of a few runs of one stage, and before them; Linux alone tells."""
     images = picture(size)
     network = CfaModel(random_backbone(backbone), descriptor_ratio=gamma, initial_radius=0.65).eval()
-    network.set_bank(torch.randn((size // 4) ** 2 // gamma, network.bank.shape[1]))
+    set_centres(network, torch.randn((size // 4) ** 2 // gamma, network.bank.shape[1]))
     if stage == "whole":
         network.compile_all()
-        run: Stage = lambda: network(images, Score.EXCESS, 3)  # noqa: E731
+        run: Stage = lambda: network(images, METHOD.score, METHOD.neighbours)  # noqa: E731
     else:
         network.compile_backbone()
         run = lambda: network.pyramid(images)  # noqa: E731

@@ -7,32 +7,38 @@ import torch
 from torch import Tensor
 
 from core.memory_bank import GLOBAL_SAMPLE, Described
-from core.neighbours import CANDIDATES, Ellipsoids, nearest_centres, nearest_ellipsoid
+from core.neighbours import CANDIDATES, Ellipsoids, ellipsoids, nearest_centres, nearest_ellipsoid
 
 _SAMPLE = 120_000_000
 """Numbers in the patches whose spread is measured: 680,000 patches of 176 channels."""
+DIRECTIONS = 192
+"""Common directions, those of the largest variance around all centres, of which the axes of each are made."""
 _AT_ONCE = 16_000_000
 """Numbers in the covariances that are held at once."""
 _PRIOR_SPREAD = 30
 """Patches for which the common spread of all centres counts in each centre's own."""
 _PRIOR_RADIUS = 10
-"""Patches for which the mean radius counts in each centre's own."""
-_FLOOR = 0.3
-"""Of the mean variance: added to every variance, so that no direction is taken for one without any."""
+"""Patches for which the mean of all counts in each centre's own radius."""
 _SPARE = 8
 _ITERATIONS = 12
+_SHARE = 0.5
+"""Of the mean squared distance, which lies within the radius: all of it would make every average patch faultless."""
+_FLOOR = 0.3
+"""Of the mean variance: added to every variance, so that no direction is taken for one without any."""
 
 
 class Shapes(NamedTuple):
-    """Of every centre; on the CPU. What the axes mean says `core.neighbours.Ellipsoids`.
+    """Of every centre; on the CPU. What axes and basis mean says `core.neighbours.Ellipsoids`.
 
     Attributes:
-        axes: (M, A, D') float32, the directions in which the good patches vary most. Of half precision, in which they
+        axes: (M, A, R) float32, the directions in which the good patches vary most. Of half precision, in which they
             are kept in a file: they are by far its largest part.
-        radii: (M,) float32 mean distance of the good patches nearest to the ellipsoid.
+        basis: (R, D') float32.
+        radii: (M,) float32, squared half of the mean squared distance of the good patches nearest to the ellipsoid.
     """
 
     axes: Tensor
+    basis: Tensor
     radii: Tensor
 
 
@@ -64,8 +70,8 @@ def centre_shapes(images: Iterable[Described], count: int, bank: Tensor, axes: i
         seed: Draws the patches.
     """
     sample = _sample(images, count, bank, seed)
-    found = _axes(_groups(sample, len(bank)), min(axes, bank.shape[1] - 1))
-    return Shapes(found.cpu(), _radii(sample, Ellipsoids(bank, found)))
+    found, basis = _axes(_groups(sample, len(bank)), min(axes, bank.shape[1] - 1))
+    return Shapes(found.cpu(), basis.cpu(), _radii(sample, ellipsoids(bank, found, basis)))
 
 
 def _sample(images: Iterable[Described], count: int, bank: Tensor, seed: int) -> _Sample:
@@ -88,53 +94,63 @@ def _groups(sample: _Sample, centres: int) -> tuple[Tensor, ...]:
     return torch.split(sample.steps[nearest.argsort(stable=True)], sizes.tolist())
 
 
-def _axes(groups: tuple[Tensor, ...], axes: int) -> Tensor:
-    """(M, axes, D') from the steps from each centre to its patches."""
+def _axes(groups: tuple[Tensor, ...], axes: int) -> tuple[Tensor, Tensor]:
+    """(M, axes, R) axes and their (R, D') basis, from the steps from each centre to its patches."""
     channels = groups[0].shape[1]
     total = torch.zeros(channels, channels, device=groups[0].device)
     for group in groups:
         values = group.float()
         total += values.T @ values
     common = total / sum(len(group) for group in groups)
-    floor = (_FLOOR * common.trace() / channels).clamp(min=1e-30)
-    start = torch.linalg.eigh(common).eigenvectors[:, -min(axes + _SPARE, channels) :]
+    mean = common.trace() / channels
+    floor = (_FLOOR * mean).clamp(min=1e-30)
+    basis = torch.linalg.eigh(common).eigenvectors[:, -max(axes, DIRECTIONS) :].T.contiguous()
+    among = basis @ common @ basis.T
     found = []
-    step = max(1, _AT_ONCE // channels**2)
+    step = max(1, _AT_ONCE // len(basis) ** 2)
     for begin in range(0, len(groups), step):
-        spreads = torch.stack([_spread(group, common) for group in groups[begin : begin + step]])
-        variances, directions = _largest(spreads, start, axes)  # (m, axes), (m, D', axes)
-        rest = spreads.diagonal(dim1=1, dim2=2).sum(dim=1) - variances.sum(dim=1)
-        others = (rest / (channels - axes)).clamp(min=0.0)[:, None] + floor
+        spreads = [_spread(group, basis, among, mean * channels) for group in groups[begin : begin + step]]
+        matrices, totals = (torch.stack(part) for part in zip(*spreads, strict=True))
+        variances, directions = _largest(matrices, axes)  # (m, axes), (m, R, axes)
+        others = ((totals - variances.sum(dim=1)) / (channels - axes)).clamp(min=0.0)[:, None] + floor
         uncounted = (1.0 - others / (variances + floor)).clamp(min=0.0)
         found.append((directions * uncounted.sqrt()[:, None]).transpose(1, 2))
-    return torch.cat(found).half().float().contiguous()
+    return torch.cat(found).half().float().contiguous(), basis
 
 
 def _radii(sample: _Sample, shapes: Ellipsoids) -> Tensor:
-    """(M,) mean distances of patches to their nearest ellipsoids."""
+    """(M,), squared half of the mean squared distances of patches to their nearest ellipsoids."""
     every = slice(None, None, max(1, len(sample.steps) // GLOBAL_SAMPLE))
     steps, rows = sample.steps[every], sample.rows[every]
     squared, nearest = nearest_ellipsoid(shapes.centres[rows[:, 0]] + steps.float(), shapes, rows)
-    lengths, own = squared[:, 0].sqrt().cpu(), nearest[:, 0].cpu()  # where sums have the same order every time
+    values, own = squared[:, 0].cpu(), nearest[:, 0].cpu()  # where sums have the same order every time
     sizes = torch.bincount(own, minlength=len(shapes.centres))
-    sums = lengths.new_zeros(len(shapes.centres)).index_add_(0, own, lengths)
-    return (sums + _PRIOR_RADIUS * lengths.mean()) / (sizes + _PRIOR_RADIUS)
+    sums = values.new_zeros(len(shapes.centres)).index_add_(0, own, values)
+    return (_SHARE * (sums + _PRIOR_RADIUS * values.mean()) / (sizes + _PRIOR_RADIUS)).sqrt()
 
 
-def _spread(group: Tensor, common: Tensor) -> Tensor:
-    """(D', D') covariance of the patches of one centre about their mean, drawn to the common one."""
+def _spread(group: Tensor, basis: Tensor, among: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the patches of one centre about their mean, each drawn to what is common (`among` and `total`).
+
+    Returns:
+        (R, R) covariance in the basis, and the sum of the variances of all channels.
+    """
     values = group.float()
     if len(values) > 1:
         values = values - values.mean(dim=0)
-    return (values.T @ values + _PRIOR_SPREAD * common) / (len(values) + _PRIOR_SPREAD)
+    inside, patches = values @ basis.T, len(values) + _PRIOR_SPREAD
+    return (inside.T @ inside + _PRIOR_SPREAD * among) / patches, (
+        values.square().sum() + _PRIOR_SPREAD * total
+    ) / patches
 
 
-def _largest(matrices: Tensor, start: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The largest eigenvalues (m, count) of (m, D', D') matrices and their vectors (m, D', count).
+def _largest(matrices: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The largest eigenvalues (m, count) of (m, R, R) matrices, ascending, and their vectors (m, R, count).
 
-    By orthogonal iteration from common vectors: a hundredth of the time of all eigenvalues.
+    By orthogonal iteration from the last directions of the basis: a hundredth of the time of all eigenvalues.
     """
-    vectors = start.expand(len(matrices), *start.shape)
+    size = matrices.shape[1]
+    vectors = torch.eye(size, device=matrices.device)[:, -min(count + _SPARE, size) :].expand(len(matrices), -1, -1)
     for _ in range(_ITERATIONS):
         vectors = torch.linalg.qr(matrices @ vectors).Q
     values, turns = torch.linalg.eigh(vectors.transpose(1, 2) @ matrices @ vectors)

@@ -13,6 +13,10 @@ from core.neighbours import CANDIDATES
 from core.openvino_runtime import CompiledModel
 from core.search_graph import SearchGraph, tables
 
+_FEWEST, _MOST = 4, 8
+_LITTLE = 5000
+"""Numbers that one patch is compared with."""
+
 
 class CompiledSearch:
     """Images in, nearest centres of every patch out; may be called from any thread."""
@@ -36,7 +40,8 @@ class CompiledSearch:
         self._strides = tuple(strides)
         front = converted(pooled, (example,))
         front.reshape({0: [-1, -1, -1, 3]})
-        self._model = CompiledModel(_from_images(front, folded, count, self._strides[-1] // self._strides[0]))
+        self._step = _rows_at_once(folded)
+        self._model = CompiledModel(_from_images(front, folded, count, self._step))
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Squared distances, ascending, and the centres' rows, each (b, h, w, count), for images on the CPU.
@@ -45,13 +50,20 @@ class CompiledSearch:
         """
         b, height, width = images.shape[:3]
         grids = tuple((height // stride, width // stride) for stride in self._strides)
-        distances, rows = self._model([images.contiguous().numpy(), *tables(b, grids)])
-        shape = (b, *grids[0], distances.shape[2])
-        found = torch.from_numpy(distances).view(shape), torch.from_numpy(rows).view(shape).long()
+        outputs = self._model([images.contiguous().numpy(), *tables(b, grids, self._step)])
+        shape = (b, *grids[0], outputs[0].shape[2])
+        distances, rows = (torch.from_numpy(part)[: b * grids[0][0]].view(shape) for part in outputs)
+        found = distances, rows.long()
         if shape[3] == 1:
             return found
         ordered, order = found[0].sort(dim=3, stable=True)  # two that all but tie may have come the other way round
         return ordered, found[1].gather(3, order)
+
+
+def _rows_at_once(folded: FoldedSearch) -> int:
+    """How many rows of the grid are done at once: many at little work, which then costs less than to go about it."""
+    most = max(len(folded.centres), CANDIDATES * int(folded.axes[0].size))
+    return _MOST if most < _LITTLE else _FEWEST
 
 
 def _from_images(front: Any, folded: FoldedSearch, count: int, step: int) -> Any:
@@ -62,7 +74,7 @@ def _from_images(front: Any, folded: FoldedSearch, count: int, step: int) -> Any
     ops = graph.ops
 
     def row(sums: Sequence[Any]) -> list[Any]:
-        """From rotated descriptors, and ranks if they come with them, to distances and rows of the centres."""
+        """From rotated descriptors, and what else is summed by levels, to distances and rows of the centres."""
         descriptor, own = sums[0], ops.constant(folded.centres)
         if folded.in_parts:
             ranks = sums[1]
@@ -70,29 +82,45 @@ def _from_images(front: Any, folded: FoldedSearch, count: int, step: int) -> Any
             norms = np.square(folded.centres, dtype=np.float64).sum(axis=1).astype(np.float32)
             doubled = ops.constant(-2.0 * folded.centres)
             ranks = ops.add(ops.matmul(descriptor, doubled, transpose_a=False, transpose_b=True), ops.constant(norms))
-        rows = graph.smallest(ranks)[1]
+        ranks, rows = graph.smallest(ranks)
+        less = None
+        if shaped:
+            foot = sums[2] if folded.in_parts else graph.product(descriptor, ops.constant(folded.basis.T.copy()))
+            rows, less = _nearest_ellipsoid(graph, folded, foot, ranks, rows)
         winners = ops.gather(own, rows, graph.scalar(0))  # (step, w, count, r)
         apart = ops.subtract(ops.unsqueeze(descriptor, graph.ints(2)), winners)  # without cancellation
         distances = ops.reduce_sum(ops.multiply(apart, apart), graph.ints(3), keep_dims=False)
-        return _nearest_ellipsoid(graph, folded, apart, distances, rows) if shaped else [distances.output(0), rows]
+        return [distances.output(0) if less is None else ops.relu(ops.subtract(distances, less)).output(0), rows]
 
     finest, *coarse = folded.weights
     weights = [finest, *(np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in coarse)]
-    parts = [weights, folded.products] if folded.in_parts else [weights]
+    parts: list[Sequence[Any]] = [weights]
+    if folded.in_parts:
+        parts.append(folded.products)
+        if shaped:
+            parts.append([part @ folded.basis.T[: part.shape[1]] for part in folded.weights])
     maps = [ops.transpose(result.input_value(0), graph.ints(0, 2, 3, 1)) for result in front.get_results()]
     found = graph.over_rows(maps, list(zip(*parts, strict=True)), row)
     return graph.openvino.Model(found, [*front.get_parameters(), *graph.tables])
 
 
-def _nearest_ellipsoid(graph: SearchGraph, folded: FoldedSearch, apart: Any, distances: Any, rows: Any) -> list[Any]:
-    """See `core.neighbours.nearest_ellipsoid`: distances and rows of one centre among some, (step, w, 1) each."""
+def _nearest_ellipsoid(graph: SearchGraph, folded: FoldedSearch, foot: Any, ranks: Any, rows: Any) -> tuple[Any, Any]:
+    """See `core.neighbours.nearest_ellipsoid`: of some centres the row of one, and by how much its distance is less.
+
+    Both (step, w, 1). The foot is the descriptor in the basis of the axes, (step, w, R); ranks differ from squared
+    distances by what is the same for all centres.
+    """
     ops = graph.ops
-    axes = ops.gather(ops.constant(folded.axes), rows, graph.scalar(0))  # (step, w, k, A, r)
-    along = ops.matmul(axes, ops.unsqueeze(apart, graph.ints(4)), transpose_a=False, transpose_b=False)
+    feet = ops.gather(ops.constant(folded.feet), rows, graph.scalar(0))  # (step, w, k, R)
+    apart = ops.subtract(ops.unsqueeze(foot, graph.ints(2)), feet)
+    axes = ops.gather(ops.constant(folded.axes), rows, graph.scalar(0))  # (step, w, k, A, R)
+    along = graph.product(axes, ops.unsqueeze(apart, graph.ints(4)))
     less = ops.reduce_sum(ops.multiply(along, along), graph.ints(3, 4), keep_dims=False)
-    counted = ops.relu(ops.subtract(distances, less))
-    best = ops.topk(counted, graph.scalar(1), axis=2, mode="min", sort="value", index_element_type="i32")
-    return [best.output(0), ops.gather_elements(rows, best.output(1), 2).output(0)]
+    best = ops.topk(
+        ops.subtract(ranks, less), graph.scalar(1), axis=2, mode="min", sort="value", index_element_type="i32"
+    )
+    row, less = (ops.gather_elements(values, best.output(1), 2) for values in (rows, less))
+    return row.output(0), less
 
 
 class PyramidSearch:
@@ -110,7 +138,7 @@ class PyramidSearch:
             ImportError: OpenVINO is not installed.
             RuntimeError: It cannot compile the search.
         """
-        graph = SearchGraph(count, centres, step=2 ** (len(channels) - 1))
+        graph = SearchGraph(count, centres, _FEWEST)
         maps = [graph.parameter(-1, size, -1, -1) for size in channels]
         inputs = [channels[0] + CONSTANTS, *channels[1:]]
         matrices = [graph.parameter(size, centres) for size in inputs]
@@ -131,5 +159,6 @@ class PyramidSearch:
         """
         grids = tuple((int(level.shape[2]), int(level.shape[3])) for level in pyramid)
         arrays = [part.contiguous().numpy() for part in (*pyramid, *products)]
-        ranks, rows = self._model([*arrays, *tables(len(pyramid[0]), grids)])
-        return torch.from_numpy(ranks).flatten(0, 1).clone(), torch.from_numpy(rows).flatten(0, 1).long()
+        ranks, rows = self._model([*arrays, *tables(len(pyramid[0]), grids, _FEWEST)])
+        done = len(pyramid[0]) * grids[0][0]
+        return torch.from_numpy(ranks)[:done].flatten(0, 1).clone(), torch.from_numpy(rows)[:done].flatten(0, 1).long()

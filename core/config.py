@@ -44,7 +44,8 @@ class Score(StrEnum):
     the good patches nearest to it."""
     TANGENT = "tangent"
     """Ours: the length of the tangent from the patch to that hypersphere, which is the root of how much its squared
-    distance exceeds the squared radius. Further out it comes near the distance itself."""
+    distance exceeds the squared radius. Further out it comes near the distance itself. Where centres have axes, half of
+    the mean squared distance of the good patches is the squared radius."""
 
 
 class FeatureScale(StrEnum):
@@ -169,9 +170,9 @@ class Method:
     ema_beta: float = 0.1
     feature_scale: FeatureScale = FeatureScale.REFERENCE
     score: Score = Score.TANGENT
-    smoothing: float = 4.0
+    smoothing: float = 3.0
     descriptor_start: DescriptorStart = DescriptorStart.ORTHOGONAL
-    centre_axes: int = 16
+    centre_axes: int = 12
 
     def __post_init__(self) -> None:
         _hold_to_types(self)

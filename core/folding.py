@@ -27,13 +27,17 @@ class FoldedSearch:
             zeros to r channels, is the rotated descriptor.
         centres: (M, r) rotated centres.
         products: One (channels, M) per level: the sum of the upsampled products is ``|c|^2 - 2 q.c``.
-        axes: (M, A, r) rotated axes of the centres.
+        axes: (M, A, R) axes of the centres in their basis, as they are.
+        basis: (R, r) rotated basis of the axes, for descriptors; and
+        feet: (M, R) the centres in it: a centre may have a share where no descriptor has.
     """
 
     weights: tuple[NDArray[np.float32], ...]
     centres: NDArray[np.float32]
     products: tuple[NDArray[np.float32], ...]
     axes: NDArray[np.float32]
+    basis: NDArray[np.float32]
+    feet: NDArray[np.float32]
 
     @property
     def in_parts(self) -> bool:
@@ -48,6 +52,7 @@ def fold(
     bias: NDArray[np.float32],
     bank: NDArray[np.float32],
     axes: NDArray[np.float32],
+    basis: NDArray[np.float32],
 ) -> FoldedSearch:
     """Fold a descriptor into a bank.
 
@@ -56,26 +61,26 @@ def fold(
         coordinates: (D', 2) weights of the row and the column.
         bias: (D',).
         bank: (M, D').
-        axes: (M, A, D') of the centres.
+        axes: (M, A, R) of the centres.
+        basis: (R, D') of the axes.
     """
     mean = bank.mean(axis=0, dtype=np.float64)  # measured from it, distances lose fewer digits
     centres = bank - mean
     constants = np.concatenate((coordinates, (bias - mean)[:, None]), axis=1)
     parts = [np.concatenate((levels[0], constants), axis=1), *(np.asarray(part, np.float64) for part in levels[1:])]
-    basis, triangle = np.linalg.qr(np.concatenate(parts, axis=1))  # (D', r), (r, D + 3)
-    rotated, turned = centres @ basis, axes @ basis
-    if basis.shape[0] > basis.shape[1]:  # what no descriptor reaches
+    rotation, triangle = np.linalg.qr(np.concatenate(parts, axis=1))  # (D', r), (r, D + 3)
+    rotated, turned = centres @ rotation, basis @ rotation
+    if rotation.shape[0] > rotation.shape[1]:  # what no descriptor reaches
         rest = np.square(centres).sum(axis=1) - np.square(rotated).sum(axis=1)
         beyond = np.sqrt(np.maximum(rest, 0.0))
-        along = np.einsum("mad,md->ma", axes, centres) - np.einsum("mar,mr->ma", turned, rotated)
-        share = np.divide(along, beyond[:, None], out=np.zeros_like(along), where=beyond[:, None] > 0)
         rotated = np.concatenate((rotated, beyond[:, None]), axis=1)
-        turned = np.concatenate((turned, share[..., None]), axis=2)
+        turned = np.concatenate((turned, np.zeros((len(turned), 1))), axis=1)
     ends = np.cumsum([part.shape[1] for part in parts])
     weights = [columns[:end].T for columns, end in zip(np.split(triangle, ends[:-1], axis=1), ends, strict=True)]
     products = [-2.0 * part.T @ centres.T for part in parts]
     products[0][-1] += np.square(centres).sum(axis=1)
-    return FoldedSearch(_single(weights), _single([rotated])[0], _single(products), _single([turned])[0])
+    rotated, turned, feet = _single([rotated, turned, centres @ basis.T])
+    return FoldedSearch(_single(weights), rotated, _single(products), axes, turned, feet)
 
 
 def _single(parts: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float32], ...]:

@@ -13,7 +13,7 @@ from core.compiled_search import CompiledSearch
 from core.config import DescriptorStart, Score
 from core.descriptor import Descriptor
 from core.folding import FoldedSearch, fold
-from core.neighbours import CANDIDATES, Ellipsoids, nearest_centres, nearest_ellipsoid
+from core.neighbours import CANDIDATES, ellipsoids, nearest_centres, nearest_ellipsoid
 from core.scoring import patch_scores
 
 _PROBES = ((2, 3), (5, 4))
@@ -40,13 +40,15 @@ class CfaModel(nn.Module):
         radius: r, scalar, trained.
         level_scale: (levels,) factor on each pooled map.
         bank: (M, D') centres C; empty until `set_bank`.
-        centre_axes: (M, A, D') directions in which the distance to each centre counts less; none until measured.
+        centre_axes: (M, A, R) directions in which the distance to each centre counts less; none until measured.
+        axis_basis: (R, D') the basis in which they are written.
         centre_radii: (M,) mean distance of the good patches nearest to each centre; 0 until it is measured.
     """
 
     level_scale: Tensor
     bank: Tensor
     centre_axes: Tensor
+    axis_basis: Tensor
     centre_radii: Tensor
 
     def __init__(
@@ -76,7 +78,8 @@ class CfaModel(nn.Module):
         self.radius = nn.Parameter(torch.tensor(initial_radius))
         self.register_buffer("level_scale", torch.ones(len(backbone.channels)))
         self.register_buffer("bank", torch.empty(0, width))
-        self.register_buffer("centre_axes", torch.empty(0, 0, width))
+        self.register_buffer("centre_axes", torch.empty(0, 0, 0))
+        self.register_buffer("axis_basis", torch.empty(0, width))
         self.register_buffer("centre_radii", torch.empty(0))
 
     @property
@@ -118,7 +121,7 @@ class CfaModel(nn.Module):
         weight = descriptor.weight.detach()
         levels = torch.split(weight[:, :-2], list(descriptor.channels), dim=1)
         scaled = [level.double() * scale for level, scale in zip(levels, self.level_scale.double(), strict=True)]
-        parts = (weight[:, -2:], descriptor.bias.detach(), self.bank, self.centre_axes)
+        parts = (weight[:, -2:], descriptor.bias.detach(), self.bank, self.centre_axes, self.axis_basis)
         return fold([level.cpu().numpy() for level in scaled], *(part.cpu().numpy() for part in parts))
 
     def _probes(self) -> list[Tensor]:
@@ -129,12 +132,13 @@ class CfaModel(nn.Module):
     def set_bank(self, bank: Tensor) -> None:
         """Take (M, D') centres as the memory bank: spheres of radius 0 until their shapes are measured."""
         self.bank = bank.detach().to(self.bank.device, torch.float32).contiguous()
-        self.centre_axes = self.bank.new_zeros(len(bank), 0, bank.shape[1])
+        self.centre_axes, self.axis_basis = self.bank.new_zeros(len(bank), 0, 0), self.bank.new_zeros(0, bank.shape[1])
         self.centre_radii = self.bank.new_zeros(len(bank))
 
-    def set_shapes(self, axes: Tensor, radii: Tensor) -> None:
+    def set_shapes(self, axes: Tensor, basis: Tensor, radii: Tensor) -> None:
         """Make the centres ellipsoids; see `core.centre_shapes.Shapes`."""
-        self.centre_axes, self.centre_radii = axes.to(self.bank.device), radii.to(self.bank.device)
+        device = self.bank.device
+        self.centre_axes, self.axis_basis, self.centre_radii = axes.to(device), basis.to(device), radii.to(device)
 
     def pyramid(self, images: Tensor) -> list[Tensor]:
         """Pooled and scaled features, not yet upsampled; these are what a training may cache.
@@ -187,7 +191,7 @@ class CfaModel(nn.Module):
         queries = phi.flatten(0, 2)
         if count == 1 and self.centre_axes.shape[1]:
             _, rows = nearest_centres(queries, self.bank, min(CANDIDATES, len(self.bank)), plain=plain)
-            distances, rows = nearest_ellipsoid(queries, Ellipsoids(self.bank, self.centre_axes), rows)
+            distances, rows = nearest_ellipsoid(queries, ellipsoids(self.bank, self.centre_axes, self.axis_basis), rows)
         else:
             distances, rows = nearest_centres(queries, self.bank, count, plain=plain)
         return distances.view(*phi.shape[:3], count), rows.view(*phi.shape[:3], count)

@@ -121,7 +121,8 @@ def _bring_up_to_date(tensors: dict[str, Tensor], version: int) -> None:
     if version < 2:
         tensors["centre_radii"] = bank.new_zeros(len(bank))
     if version < 3:
-        tensors["centre_axes"] = bank.new_zeros(len(bank), 0, bank.shape[1], dtype=torch.float16)
+        tensors["centre_axes"] = bank.new_zeros(len(bank), 0, 0, dtype=torch.float16)
+        tensors["axis_basis"] = bank.new_zeros(0, bank.shape[1])
 
 
 def _build(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TrainedModel:
@@ -137,8 +138,9 @@ def _build(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
     centres, width = bank.shape
     _require_fit(width == network.bank.shape[1] and centres >= config.method.neighbours)
     network.set_bank(bank)
-    axes = tensors["centre_axes"]
-    network.centre_axes = bank.new_zeros(centres, axes.shape[1], width, dtype=torch.float16)
+    axes, directions = tensors["centre_axes"], len(tensors["axis_basis"])
+    network.centre_axes = bank.new_zeros(centres, axes.shape[1], directions, dtype=torch.float16)
+    network.axis_basis = bank.new_zeros(directions, width)
     _require_fit(all(tensors[name].dtype == mine.dtype for name, mine in network.state_dict().items()))
     _require_fit(all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()))
     network.load_state_dict(dict(tensors), strict=True)

@@ -94,12 +94,21 @@ class Ellipsoids(NamedTuple):
 
     Attributes:
         centres: (M, D').
-        axes: (M, A, D') orthogonal directions of each centre, no longer than 1: a step along one of length a counts
-            1 - a² of its square.
+        axes: (M, A, R) orthogonal directions of each centre in the basis, no longer than 1: a step along one of length
+            a counts 1 - a² of its square.
+        basis: (R, D') orthonormal directions.
+        feet: (M, R) the centres in the basis.
     """
 
     centres: Tensor
     axes: Tensor
+    basis: Tensor
+    feet: Tensor
+
+
+def ellipsoids(centres: Tensor, axes: Tensor, basis: Tensor) -> Ellipsoids:
+    """The same with the feet that belong to them."""
+    return Ellipsoids(centres, axes, basis, centres @ basis.T)
 
 
 CANDIDATES = 3
@@ -118,7 +127,9 @@ def nearest_ellipsoid(queries: Tensor, shapes: Ellipsoids, rows: Tensor) -> tupl
     Returns:
         Squared distances (n, 1), not negative, and rows (n, 1).
     """
-    distances, best = ellipsoid_distances(queries, *shapes, rows).min(dim=1, keepdim=True)
+    foot = queries @ shapes.basis.T
+    counted = ellipsoid_distances(queries, foot, shapes.centres, shapes.feet, shapes.axes, rows)
+    distances, best = counted.min(dim=1, keepdim=True)
     return distances, rows.gather(1, best)
 
 

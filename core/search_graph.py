@@ -19,34 +19,40 @@ from core.openvino_runtime import load_openvino
 
 _BLOCK = 32
 """Centres of which first the best alone is looked at, where several are asked for."""
+_FEW = 3000
+"""Centres times how many are asked for: fewer are looked through once for each."""
 _FAR = np.float32(1e30)
 
 
 @lru_cache(maxsize=32)
-def tables(images: int, grids: tuple[tuple[int, int], ...]) -> tuple[NDArray[Any], ...]:
+def tables(images: int, grids: tuple[tuple[int, int], ...], step: int) -> tuple[NDArray[Any], ...]:
     """What the loop needs to know of a grid, in the order of `SearchGraph.tables`.
 
     Args:
         images: b.
         grids: (h_l, w_l) of each level, finest first.
+        step: Rows that are done at once. The last row comes again until their number n is a multiple of it.
 
     Returns:
-        Constants (b * h, w, 3): row, column, 1. Weights along a row (1, w, sum of w_l). For each coarser level the rows
-        above and below each row of the grid, (b * h,) int32, and the share (b * h, 1, 1) of the one below.
+        The rows to look at, (n,) int32. Constants (n, w, 3): row, column, 1. Weights along a row (1, w, sum of w_l).
+        For each coarser level the rows above and below each row of the grid, (n,) int32, and the share (n, 1, 1) of the
+        one below.
     """
     grid = grids[0]
     rows, columns = coordinate_channels(grid, torch.device("cpu"))
-    constants = torch.stack((rows, columns, torch.ones(grid)), dim=2).repeat(images, 1, 1)
+    count = images * grid[0]
+    looked_at = torch.arange(-(-count // step) * step).clamp_(max=count - 1)
+    constants = torch.stack((rows, columns, torch.ones(grid)), dim=2)[looked_at % grid[0]]
     along = torch.cat([upsampling(grid[1], level[1]) for level in grids[1:]], dim=1)[None]
-    found = [constants.numpy(), along.numpy()]
+    found = [looked_at.int().numpy(), constants.numpy(), along.numpy()]
     for level in grids[1:]:
         down = upsampling(grid[0], level[0])
         above = (down > 0).int().argmax(dim=1)
         below = (above + 1).clamp(max=level[0] - 1)
         share = torch.where(below > above, down.gather(1, below[:, None])[:, 0], 0.0)
-        offsets = torch.arange(images)[:, None] * level[0]
-        found += [(offsets + part).flatten().int().numpy() for part in (above, below)]
-        found.append(share.repeat(images).view(-1, 1, 1).numpy())
+        offsets = looked_at // grid[0] * level[0]
+        found += [(offsets + part[looked_at % grid[0]]).int().numpy() for part in (above, below)]
+        found.append(share[looked_at % grid[0]].view(-1, 1, 1).numpy())
     return tuple(found)
 
 
@@ -87,7 +93,7 @@ class SearchGraph:
         Args:
             count: How many centres are looked for.
             centres: M.
-            step: Rows that are done at once; the number of rows is a multiple of it.
+            step: Rows that are done at once.
 
         Raises:
             ImportError: OpenVINO is not installed.
@@ -112,40 +118,58 @@ class SearchGraph:
             row: From nodes (step, w, columns), one for each matrix, to outputs (step, w, anything).
 
         Returns:
-            Outputs of all rows, (b * h, w, anything).
+            Outputs of all rows, (n, w, anything), of which the last may be of a row that came again; see `tables`.
         """
+        looked_at = self.parameter(-1, kind=np.int32)
         constants, along = self.parameter(-1, -1, 3), self.parameter(1, -1, -1)
-        self.tables = [constants, along]
-        finest = self.ops.concat([self._in_rows(maps[0]), constants], 2)
+        self.tables = [looked_at, constants, along]
+        rows = self.ops.gather(self._in_rows(maps[0]), looked_at, self.scalar(0))
+        finest = self.ops.concat([rows, constants], 2)
         coarse = []
         for values, of_level in zip(maps[1:], matrices[1:], strict=True):
             flat = self._in_rows(values)
             above, below = (self.parameter(-1, kind=np.int32) for _ in range(2))
-            products = [self._product(flat, self._node(matrix)) for matrix in of_level]
+            products = [self.product(flat, self._node(matrix)) for matrix in of_level]
             coarse.append(_Rows(products, above, below, self.parameter(-1, 1, 1)))
             self.tables += coarse[-1][1:]
         return self._loop(finest, along, coarse, matrices[0], row)
 
     def smallest(self, ranks: Any) -> tuple[Any, Any]:
         """The `count` smallest of (step, w, M) ranks and where they stand, (step, w, count) each, ascending."""
+        if 1 < self._count <= self._centres < _FEW // self._count:
+            return self._one_by_one(ranks)
         if self._count == 1 or self._centres < 2 * self._count * _BLOCK:
-            found = self._top(ranks, 2)
+            found = self._top(ranks, 2, self._count)
             return found.output(0), found.output(1)
         ops, blocks = self.ops, -(-self._centres // _BLOCK)
         if padding := blocks * _BLOCK - self._centres:
             ranks = ops.pad(ranks, self.ints(0, 0, 0), self.ints(0, 0, padding), "constant", ops.constant(_FAR))
         ranks = ops.reshape(ranks, self.ints(-1, blocks, _BLOCK), special_zero=False)
         # the smallest numbers lie in the blocks with the smallest minima
-        best = self._top(ops.reduce_min(ranks, self.ints(2), keep_dims=False), 1).output(1)  # (step * w, count)
+        best = self._top(ops.reduce_min(ranks, self.ints(2), keep_dims=False), 1, self._count).output(
+            1
+        )  # (step * w, count)
         members = ops.gather(ranks, best, self.scalar(1), batch_dims=1)  # (step * w, count, _BLOCK)
         members = ops.reshape(members, self.ints(-1, self._count * _BLOCK), special_zero=False)
-        chosen = self._top(members, 1)
+        chosen = self._top(members, 1, self._count)
         size = self.scalar(_BLOCK)
         block = ops.gather_elements(best, ops.divide(chosen.output(1), size), 1)
         rows = ops.add(ops.multiply(block, size), ops.floor_mod(chosen.output(1), size))
         shape = self.ints(self._step, -1, self._count)
         values, rows = (ops.reshape(found, shape, special_zero=False) for found in (chosen.output(0), rows))
         return values.output(0), rows.output(0)
+
+    def _one_by_one(self, ranks: Any) -> tuple[Any, Any]:
+        """The smallest; it is then made large, and so on: fast where there are few."""
+        ops = self.ops
+        found: list[Any] = []
+        places = ops.constant(np.arange(self._centres, dtype=np.int32)[None, None])
+        for _ in range(self._count):
+            if found:
+                ranks = ops.select(ops.equal(places, found[-1].output(1)), ops.constant(_FAR), ranks)
+            found.append(self._top(ranks, 2, 1))
+        values, rows = (ops.concat([one.output(index) for one in found], 2).output(0) for index in (0, 1))
+        return values, rows
 
     def parameter(self, *shape: int, kind: type = np.float32) -> Any:
         """An input; -1 where its size may vary."""
@@ -158,6 +182,10 @@ class SearchGraph:
     def scalar(self, value: int) -> Any:
         """A constant."""
         return self.ops.constant(np.int32(value))
+
+    def product(self, one: Any, other: Any) -> Any:
+        """Of two matrices, or of two stacks of them."""
+        return self.ops.matmul(one, other, transpose_a=False, transpose_b=False)
 
     def _loop(
         self,
@@ -196,29 +224,24 @@ class SearchGraph:
     def _sum(self, part: Any, weights: Any, levels: Sequence[_Rows], index: int, matrix: Any) -> Any:
         """(step, w, columns): the finest level's products and the other levels' upsampled ones."""
         ops = self.ops
-        fine = self._product(part, matrix)
+        fine = self.product(part, matrix)
         if missing := _length(levels[0].values[index]) - _length(fine):
             fine = ops.pad(fine, self.ints(0, 0, 0), self.ints(0, 0, missing), "constant")
         mixed = ops.concat([self._mixed(level, index) for level in levels], 1)  # (step, sum of w_l, columns)
-        return ops.add(self._product(weights, mixed), fine)
+        return ops.add(self.product(weights, mixed), fine)
 
     def _mixed(self, level: _Rows, index: int) -> Any:
         ops = self.ops
         above, below = (ops.gather(level.values[index], at, self.scalar(0)) for at in (level.above, level.below))
         return ops.add(above, ops.multiply(ops.subtract(below, above), level.share))
 
-    def _top(self, values: Any, axis: int) -> Any:
-        return self.ops.topk(
-            values, self.scalar(self._count), axis=axis, mode="min", sort="value", index_element_type="i32"
-        )
+    def _top(self, values: Any, axis: int, count: int) -> Any:
+        return self.ops.topk(values, self.scalar(count), axis=axis, mode="min", sort="value", index_element_type="i32")
 
     def _in_rows(self, values: Any) -> Any:
         """(b, h, w, channels) as (b * h, w, channels)."""
         sizes = self.ops.gather(self.ops.shape_of(values, "i32"), self.ints(2, 3), self.scalar(0))
         return self.ops.reshape(values, self.ops.concat([self.ints(-1), sizes], 0), special_zero=False)
-
-    def _product(self, one: Any, other: Any) -> Any:
-        return self.ops.matmul(one, other, transpose_a=False, transpose_b=False)
 
     def _node(self, matrix: Any) -> Any:
         return self.ops.constant(matrix) if isinstance(matrix, np.ndarray) else matrix

@@ -62,13 +62,17 @@ def squared_distances_plainly(queries: Tensor, bank: Tensor, rows: Tensor) -> Te
     return (queries[:, None] - bank[rows]).square().sum(dim=2)
 
 
-def ellipsoid_distances(queries: Tensor, centres: Tensor, axes: Tensor, rows: Tensor) -> Tensor:
+def ellipsoid_distances(
+    queries: Tensor, foot: Tensor, centres: Tensor, feet: Tensor, axes: Tensor, rows: Tensor
+) -> Tensor:
     """Squared distances to chosen centres, their axes counted; see `core.neighbours.Ellipsoids`.
 
     Args:
         queries: (n, D') float32.
+        foot: (n, R) float32, the queries in the basis of the axes.
         centres: (M, D') float32.
-        axes: (M, A, D') float32, A > 0.
+        feet: (M, R) float32, the centres in that basis.
+        axes: (M, A, R) float32, A > 0.
         rows: (n, k) int64.
 
     Returns:
@@ -76,11 +80,13 @@ def ellipsoid_distances(queries: Tensor, centres: Tensor, axes: Tensor, rows: Te
     """
     fast = triton_kernels(cuda=queries.is_cuda)
     measure = ellipsoid_distances_plainly if fast is None else fast.ellipsoid_distances
-    found: Tensor = measure(queries, centres, axes, rows)
+    found: Tensor = measure(queries, foot, centres, feet, axes, rows)
     return found
 
 
-def ellipsoid_distances_plainly(queries: Tensor, centres: Tensor, axes: Tensor, rows: Tensor) -> Tensor:
+def ellipsoid_distances_plainly(
+    queries: Tensor, foot: Tensor, centres: Tensor, feet: Tensor, axes: Tensor, rows: Tensor
+) -> Tensor:
     """`ellipsoid_distances` in torch, tile by tile: the axes of all queries at once would be large."""
     found = queries.new_empty(rows.shape)
     tile = max(1, _TILE // rows.shape[1])
@@ -88,7 +94,7 @@ def ellipsoid_distances_plainly(queries: Tensor, centres: Tensor, axes: Tensor, 
         part = slice(start, start + tile)
         own = rows[part]
         apart = queries[part, None] - centres[own]  # (tile, k, D')
-        along = (axes[own] @ apart[..., None]).square().sum(dim=(2, 3))
+        along = (axes[own] @ (foot[part, None] - feet[own])[..., None]).square().sum(dim=(2, 3))
         found[part] = (apart.square().sum(dim=2) - along).clamp_(min=0.0)
     return found
 
@@ -113,15 +119,13 @@ def triton_kernels(*, cuda: bool) -> ModuleType | None:
 def agree(module: ModuleType, device: torch.device) -> bool:
     """Whether the kernels give on a small case what their plain counterparts give."""
     generator = torch.Generator().manual_seed(0)
-    queries, bank, axes = (torch.randn(shape, generator=generator) for shape in ((5, 300), (7, 300), (7, 3, 300)))
-    rows = torch.randint(0, 7, (5, 2), generator=generator)
-    queries, bank, axes, rows = (x.to(device) for x in (queries, bank, axes / 30, rows))
+    shapes = ((5, 300), (5, 40), (7, 300), (7, 40), (7, 3, 40))
+    queries, foot, bank, feet, axes = (torch.randn(shape, generator=generator).to(device) for shape in shapes)
+    rows = torch.randint(0, 7, (5, 2), generator=generator).to(device)
+    given = (queries, foot, bank, feet, axes / 30, rows)
     pairs = [
         (module.squared_distances(queries, bank, rows), squared_distances_plainly(queries, bank, rows)),
-        (
-            module.ellipsoid_distances(queries, bank, axes, rows),
-            ellipsoid_distances_plainly(queries, bank, axes, rows),
-        ),
+        (module.ellipsoid_distances(*given), ellipsoid_distances_plainly(*given)),
     ]
     parts = queries.view(1, 1, 5, 300)
     return torch.equal(module.split(parts), split_plainly(parts)) and all(

@@ -95,7 +95,8 @@ class BatchScorer:
         with current(device), torch.no_grad():
             self._pooled = PooledMaps(network.backbone, device)
             self._describe = FoldedDescriptor(folded, device)
-            self._shapes = Ellipsoids(*(torch.from_numpy(part).to(device) for part in (folded.centres, folded.axes)))
+            shapes = (folded.centres, folded.axes, folded.basis, folded.feet)
+            self._shapes = Ellipsoids(*(torch.from_numpy(part).to(device) for part in shapes))
             looked_at = min(CANDIDATES, len(folded.centres)) if self._shaped else count
             self._search = HalfSearch(self._shapes.centres, looked_at, centred=True)
             self._radii = network.centre_radii.to(device)

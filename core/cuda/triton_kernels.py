@@ -45,32 +45,39 @@ def _squared_distances(  # type: ignore[no-untyped-def]
 @triton.jit  # type: ignore[untyped-decorator,unused-ignore]
 def _ellipsoid_distances(  # type: ignore[no-untyped-def]
     queries,
+    foot,
     centres,
+    feet,
     axes,
     rows,
     out,
     WIDTH: tl.constexpr,
+    DIRECTIONS: tl.constexpr,
     COUNT: tl.constexpr,
     AXES: tl.constexpr,
     LANES: tl.constexpr,
+    WIDE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     pair = tl.program_id(0).to(tl.int64)
     query, row = pair // COUNT, tl.load(rows + pair)
-    axis = tl.arange(0, LANES)[:, None]
-    squares = tl.zeros((BLOCK,), tl.float32)
-    total = tl.zeros((LANES, BLOCK), tl.float32)
-    for start in range(0, WIDTH, BLOCK):
-        at = start + tl.arange(0, BLOCK)
-        inside = at < WIDTH
-        apart = tl.load(queries + query * WIDTH + at, mask=inside, other=0.0)
-        apart -= tl.load(centres + row * WIDTH + at, mask=inside, other=0.0)
-        held = (axis < AXES) & inside[None, :]
+    squares = tl.zeros((WIDE,), tl.float32)
+    for start in range(0, WIDTH, WIDE):
+        at = start + tl.arange(0, WIDE)
+        apart = tl.load(queries + query * WIDTH + at, mask=at < WIDTH, other=0.0)
+        apart -= tl.load(centres + row * WIDTH + at, mask=at < WIDTH, other=0.0)
         squares += apart * apart
-        total += tl.load(axes + (row * AXES + axis) * WIDTH + at[None, :], mask=held, other=0.0) * apart[None, :]
+    axis = tl.arange(0, LANES)[:, None]
+    total = tl.zeros((LANES, BLOCK), tl.float32)
+    for start in range(0, DIRECTIONS, BLOCK):
+        at = start + tl.arange(0, BLOCK)
+        inside = at < DIRECTIONS
+        apart = tl.load(foot + query * DIRECTIONS + at, mask=inside, other=0.0)
+        apart -= tl.load(feet + row * DIRECTIONS + at, mask=inside, other=0.0)
+        held = (axis < AXES) & inside[None, :]
+        total += tl.load(axes + (row * AXES + axis) * DIRECTIONS + at[None, :], mask=held, other=0.0) * apart[None, :]
     along = tl.sum(total, axis=1)
-    counted = tl.maximum(tl.sum(squares) - tl.sum(along * along), 0.0)
-    tl.store(out + pair, counted)
+    tl.store(out + pair, tl.maximum(tl.sum(squares) - tl.sum(along * along), 0.0))
 
 
 def split(rows: Tensor) -> Tensor:
@@ -95,20 +102,23 @@ def squared_distances(queries: Tensor, bank: Tensor, rows: Tensor) -> Tensor:
     return out
 
 
-def ellipsoid_distances(queries: Tensor, centres: Tensor, axes: Tensor, rows: Tensor) -> Tensor:
+def ellipsoid_distances(
+    queries: Tensor, foot: Tensor, centres: Tensor, feet: Tensor, axes: Tensor, rows: Tensor
+) -> Tensor:
     """See `core.cuda.kernels.ellipsoid_distances`."""
-    queries, centres, axes, rows = queries.contiguous(), centres.contiguous(), axes.contiguous(), rows.contiguous()
-    count, width = axes.shape[1], queries.shape[1]
+    given = [part.contiguous() for part in (queries, foot, centres, feet, axes, rows)]
+    count, directions = axes.shape[1:]
     out = torch.empty(rows.shape, dtype=torch.float32, device=rows.device)
     lanes = triton.next_power_of_2(count)
-    block = max(16, min(_TILE // lanes, triton.next_power_of_2(width)))
     _ellipsoid_distances[(rows.numel(),)](
-        *(queries, centres, axes, rows, out),
-        WIDTH=width,
+        *(*given, out),
+        WIDTH=queries.shape[1],
+        DIRECTIONS=directions,
         COUNT=rows.shape[1],
         AXES=count,
         LANES=lanes,
-        BLOCK=block,
+        WIDE=min(_BLOCK, triton.next_power_of_2(queries.shape[1])),
+        BLOCK=max(16, min(_TILE // lanes, triton.next_power_of_2(directions))),
         num_warps=4,
     )
     return out

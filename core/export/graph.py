@@ -179,6 +179,7 @@ class _PatchScores(nn.Module):
     norms: Tensor
     radii: Tensor
     axes: Tensor
+    basis: Tensor
     level_scale: Tensor
 
     def __init__(self, network: CfaModel, config: Config) -> None:
@@ -194,6 +195,7 @@ class _PatchScores(nn.Module):
         self.register_buffer("norms", self.bank.square().sum(dim=1))
         self.register_buffer("radii", network.centre_radii.cpu())
         self.register_buffer("axes", network.centre_axes.cpu())
+        self.register_buffer("basis", network.axis_basis.cpu())
 
     def forward(self, canvas: Tensor) -> Tensor:
         """Score every patch.
@@ -246,7 +248,7 @@ class _PatchScores(nn.Module):
         for candidate in range(self.neighbours):  # one after the other: their axes are the largest tensor there is
             row = rows[:, candidate]
             apart = queries - self.bank.index_select(0, row)
-            along = self.axes.index_select(0, row) @ apart[:, :, None]  # (n, A, 1)
+            along = self.axes.index_select(0, row) @ (apart @ self.basis.T)[:, :, None]  # (n, A, 1)
             counted = apart.square().sum(dim=1, keepdim=True) - along.square().sum(dim=1)
             found.append(counted.clamp(min=0.0))
         squared, best = torch.cat(found, dim=1).min(dim=1, keepdim=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 from core import centre_shapes as shapes_module
 from core.centre_shapes import Shapes, centre_shapes
 from core.memory_bank import Described
-from core.neighbours import Ellipsoids, nearest_centres, nearest_ellipsoid
+from core.neighbours import ellipsoids, nearest_centres, nearest_ellipsoid
 
 WIDTH = 12
 
@@ -39,14 +39,14 @@ def spread_along(main: Tensor, much: float, little: float) -> Tensor:
 def counted(queries: Tensor, bank: Tensor, shapes: Shapes) -> tuple[Tensor, Tensor]:
     """Squared distances (n,) to the nearest of three ellipsoids, and its rows (n,)."""
     rows = nearest_centres(queries, bank, 3)[1]
-    squared, nearest = nearest_ellipsoid(queries, Ellipsoids(bank, shapes.axes), rows)
+    squared, nearest = nearest_ellipsoid(queries, ellipsoids(bank, shapes.axes, shapes.basis), rows)
     return squared[:, 0], nearest[:, 0]
 
 
 def test_that_the_axes_are_the_directions_in_which_the_good_patches_vary_most() -> None:
     bank, main = 20 * random(4, WIDTH, seed=3), directions(2)
     found = centre_shapes(images_around(bank, spread_along(main, 1.0, 0.1), 40), 40, bank, 2, seed=0)
-    unit = found.axes / found.axes.norm(dim=2, keepdim=True)
+    unit = found.axes @ found.basis / found.axes.norm(dim=2, keepdim=True)
     torch.testing.assert_close(unit.transpose(1, 2) @ unit, (main.T @ main).expand(4, -1, -1), atol=0.06, rtol=0)
 
 
@@ -54,7 +54,7 @@ def test_that_a_step_along_an_axis_counts_less_and_any_other_as_before() -> None
     bank, main = 20 * random(4, WIDTH, seed=3), directions(2)
     found = centre_shapes(images_around(bank, spread_along(main, 1.0, 0.1), 40), 40, bank, 2, seed=0)
     lengths = found.axes[1].norm(dim=1)
-    unit = found.axes[1] / lengths[:, None]
+    unit = found.axes[1] @ found.basis / lengths[:, None]
     across = random(WIDTH, seed=5)
     across -= unit.T @ (unit @ across)
     squared, rows = counted(bank[1] + torch.stack((unit[0], unit[1], across)), bank, found)
@@ -86,24 +86,23 @@ def test_that_no_axis_is_longer_than_a_step_and_no_distance_grows_or_falls_below
     assert bool(torch.isfinite(found.radii).all())
 
 
-def test_that_the_radius_is_the_mean_distance_from_the_ellipsoids_centre_drawn_to_that_of_all() -> None:
+def test_that_the_squared_radius_is_half_the_mean_squared_distance_drawn_to_that_of_all() -> None:
     bank = 20 * random(4, WIDTH, seed=3)
     images = images_around(bank, spread_along(directions(2), 1.0, 0.3), 40)
     found = centre_shapes(images, 40, bank, 2, seed=0)
     patches = torch.cat([image.phi.flatten(0, 1) for image in images])
     squared, rows = counted(patches, bank, found)
-    lengths = squared.sqrt()
     for row in range(4):
-        own = lengths[rows == row]
-        expected = (own.sum() + 10 * lengths.mean()) / (len(own) + 10)
-        assert found.radii[row].item() == pytest.approx(expected.item(), rel=1e-3)
+        own = squared[rows == row]
+        expected = (own.sum() + 10 * squared.mean()) / (len(own) + 10) / 2
+        assert found.radii[row].item() ** 2 == pytest.approx(expected.item(), rel=1e-3)
 
 
 def test_that_a_centre_without_patches_gets_the_common_shape() -> None:
     near, far = 20 * random(4, WIDTH, seed=3), torch.full((1, WIDTH), 1e3)
     bank, main = torch.cat((near, far)), directions(1)
     found = centre_shapes(images_around(near, spread_along(main, 1.0, 0.1), 40), 40, bank, 1, seed=0)
-    unit = found.axes / found.axes.norm(dim=2, keepdim=True)
+    unit = found.axes @ found.basis / found.axes.norm(dim=2, keepdim=True)
     assert abs(float(unit[4, 0] @ main[0])) == pytest.approx(1.0, abs=1e-2)
     mean = found.radii[:4].mean().item()
     assert found.radii[4].item() == pytest.approx(mean, rel=0.1)

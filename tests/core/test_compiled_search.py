@@ -11,7 +11,7 @@ from core.compiled_search import CompiledSearch
 from core.config import DescriptorStart
 from core.descriptor import Descriptor
 from core.folding import FoldedSearch, fold
-from core.neighbours import Ellipsoids
+from core.neighbours import Ellipsoids, ellipsoids
 
 STRIDES = (4, 8, 16)
 SHAPES = ((1, 16, 16), (1, 32, 80), (2, 96, 16), (3, 48, 64))
@@ -46,10 +46,10 @@ def case(channels: tuple[int, ...], width: int, centres: int, seed: int = 0) -> 
 
 
 def folded(descriptor: Descriptor, bank: Tensor, shapes: Ellipsoids | None = None) -> FoldedSearch:
-    axes = bank.new_zeros(len(bank), 0, bank.shape[1]) if shapes is None else shapes.axes
+    shapes = shapes or ellipsoids(bank, bank.new_zeros(len(bank), 0, 0), bank.new_zeros(0, bank.shape[1]))
     weight = descriptor.weight.detach()
     levels = torch.split(weight[:, :-2], list(descriptor.channels), dim=1)
-    arrays = [x.numpy() for x in (weight[:, -2:], descriptor.bias.detach(), bank, axes)]
+    arrays = [x.numpy() for x in (weight[:, -2:], descriptor.bias.detach(), bank, shapes.axes, shapes.basis)]
     return fold([x.numpy() for x in levels], *arrays)
 
 
@@ -107,14 +107,18 @@ def test_that_of_the_three_nearest_centres_the_one_whose_ellipsoid_is_nearest_is
 ) -> None:
     maps, descriptor, bank = case(channels, width, centres)
     generator = torch.Generator().manual_seed(1)
-    basis = torch.linalg.qr(torch.randn(centres, width, 3, generator=generator)).Q
-    axes = (basis * torch.tensor([1.0, 0.8, 0.2])).transpose(1, 2).contiguous()
+    basis = torch.linalg.qr(torch.randn(width, 7, generator=generator)).Q.T.contiguous()
+    axes = (
+        (torch.linalg.qr(torch.randn(centres, 7, 3, generator=generator)).Q * torch.tensor([1.0, 0.8, 0.2]))
+        .transpose(1, 2)
+        .contiguous()
+    )
     images = pictures(1, 64, 32, seed=3)
-    search = CompiledSearch(maps, images, folded(descriptor, bank, Ellipsoids(bank, axes)), STRIDES, 1)
+    search = CompiledSearch(maps, images, folded(descriptor, bank, ellipsoids(bank, axes, basis)), STRIDES, 1)
     distances, rows = (found.flatten() for found in search(images))
     apart = descriptor(maps(images)).permute(0, 2, 3, 1).flatten(0, 2).double()[:, None] - bank.double()  # (n, M, D')
     plain = apart.square().sum(dim=2)
-    counted = plain - torch.einsum("mad,nmd->nma", axes.double(), apart).square().sum(dim=2)
+    counted = plain - torch.einsum("mad,nmd->nma", (axes @ basis).double(), apart).square().sum(dim=2)
     near = plain.topk(min(3, centres), dim=1, largest=False).indices
     expected, best = counted.gather(1, near).min(dim=1)
     torch.testing.assert_close(distances.double(), expected, rtol=1e-4, atol=1e-6)

@@ -27,17 +27,19 @@ def test_that_folding_keeps_every_distance_and_its_parts_add_up(
     phi = sum((weight @ values for weight, values in zip(levels, patch, strict=True)), coordinates @ place + bias)
     distances = np.square(phi - bank).sum(axis=1)
 
-    axes = random.normal(size=(centres, 3, width)).astype(np.float32)
-    along = np.einsum("mad,md->ma", axes, phi - bank)
+    axes = random.normal(size=(centres, 3, 5)).astype(np.float32)
+    basis = random.normal(size=(5, width)).astype(np.float32)
+    along = (phi - bank) @ basis.T
 
-    folded = fold(levels, coordinates, bias, bank, axes)
+    folded = fold(levels, coordinates, bias, bank, axes, basis)
     inputs = [np.concatenate((patch[0], place, [1.0])), *patch[1:]]
     rotated = np.zeros(folded.centres.shape[1])
     for weight, values in zip(folded.weights, inputs, strict=True):
         rotated[: weight.shape[1]] += values @ weight
     scale = float(np.abs(phi).max() + np.abs(bank).max()) ** 2
     np.testing.assert_allclose(np.square(rotated - folded.centres).sum(axis=1), distances, rtol=1e-4, atol=1e-5 * scale)
-    turned = np.einsum("mar,mr->ma", folded.axes, rotated - folded.centres)
+    assert np.array_equal(folded.axes, axes)
+    turned = folded.basis @ rotated - folded.feet
     np.testing.assert_allclose(turned, along, rtol=1e-3, atol=1e-4 * scale)
     ranks = sum(values @ part for part, values in zip(folded.products, inputs, strict=True))
     np.testing.assert_allclose(ranks + np.square(rotated).sum(), distances, rtol=1e-4, atol=1e-5 * scale)
@@ -52,7 +54,8 @@ def test_that_the_finer_levels_reach_no_further_than_their_channels() -> None:
         np.ones((40, 2), np.float32),
         np.ones(40, np.float32),
         np.ones((5, 40), np.float32),
-        np.ones((5, 0, 40), np.float32),
+        np.ones((5, 0, 0), np.float32),
+        np.ones((0, 40), np.float32),
     )
     assert [part.shape for part in folded.weights] == [(4 + CONSTANTS, 7), (9, 16), (20, 36)]
     assert folded.centres.shape == (5, 36 + 1)
@@ -62,6 +65,6 @@ def test_that_the_finer_levels_reach_no_further_than_their_channels() -> None:
 def test_that_products_are_taken_level_by_level_where_that_is_less_work(width: int, in_parts: bool) -> None:
     levels = [np.ones((width, count), np.float32) for count in (256, 512, 1024)]
     bias = np.ones(width, np.float32)
-    bank, axes = np.ones((3, width), np.float32), np.ones((3, 0, width), np.float32)
-    folded = fold(levels, np.ones((width, 2), np.float32), bias, bank, axes)
+    bank, axes, basis = (np.ones(shape, np.float32) for shape in ((3, width), (3, 0, 0), (0, width)))
+    folded = fold(levels, np.ones((width, 2), np.float32), bias, bank, axes, basis)
     assert folded.in_parts is in_parts

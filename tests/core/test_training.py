@@ -90,7 +90,7 @@ def test_that_descriptor_and_radius_are_trained_and_bank_scale_and_backbone_are_
     frozen = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
     before, after = (state(trained_with(epochs=epochs, score=Score.TANGENT)) for epochs in (0, 2))
     moved = {name for name in before if not torch.equal(before[name], after[name])}
-    assert moved == {"descriptor.weight", "descriptor.bias", "radius", "centre_axes", "centre_radii"}
+    assert moved == {"descriptor.weight", "descriptor.bias", "radius", "centre_axes", "axis_basis", "centre_radii"}
     assert all(torch.equal(frozen[name], tensor) for name, tensor in backbone.state_dict().items())
 
 
@@ -100,7 +100,7 @@ def test_that_a_trained_network_asks_for_no_gradient_and_is_in_eval(trained: Tra
 
 
 def test_that_the_radius_belongs_to_the_state_that_is_saved(trained: TrainedModel) -> None:
-    shapes = {"bank", "centre_axes", "centre_radii"}
+    shapes = {"bank", "centre_axes", "axis_basis", "centre_radii"}
     assert shapes | {"radius", "level_scale", "descriptor.weight", "descriptor.bias"} == set(state(trained))
 
 

@@ -22,9 +22,9 @@ def test_that_distances_and_steps_along_axes_are_those_of_plain_descriptors(
     sizes = [(grid[0] >> level, grid[1] >> level) for level in range(len(channels))]
     maps = [torch.randn(3, c, *size, generator=generator) for c, size in zip(channels, sizes, strict=True)]
     descriptor = Descriptor(channels, width, DescriptorStart.ORTHOGONAL, generator).requires_grad_(requires_grad=False)
-    bank, axes = torch.randn(17, width, generator=generator) + 1.0, torch.randn(17, 2, width, generator=generator)
+    bank, basis = torch.randn(17, width, generator=generator) + 1.0, torch.randn(5, width, generator=generator)
     levels = torch.split(descriptor.weight[:, :-2], list(channels), dim=1)
-    arrays = (descriptor.weight[:, -2:], descriptor.bias, bank, axes)
+    arrays = (descriptor.weight[:, -2:], descriptor.bias, bank, torch.zeros(17, 0, 5), basis)
     folded = fold([level.numpy() for level in levels], *(values.numpy() for values in arrays))
 
     ours = FoldedDescriptor(folded, torch.device(device))([level.to(device) for level in maps]).cpu()
@@ -33,7 +33,5 @@ def test_that_distances_and_steps_along_axes_are_those_of_plain_descriptors(
     found = (ours.flatten(0, 2)[:, None] - torch.from_numpy(folded.centres)).square().sum(dim=2)
     apart = plain.flatten(0, 2)[:, None] - bank
     torch.testing.assert_close(found, apart.square().sum(dim=2), rtol=1e-4, atol=1e-4)
-    turned = torch.einsum(
-        "mar,nmr->nma", torch.from_numpy(folded.axes), ours.flatten(0, 2)[:, None] - torch.from_numpy(folded.centres)
-    )
-    torch.testing.assert_close(turned, torch.einsum("mad,nmd->nma", axes, apart), rtol=1e-3, atol=1e-3)
+    turned = (ours.flatten(0, 2) @ torch.from_numpy(folded.basis).T)[:, None] - torch.from_numpy(folded.feet)
+    torch.testing.assert_close(turned, apart @ basis.T, rtol=1e-3, atol=1e-3)

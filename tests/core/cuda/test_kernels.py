@@ -46,12 +46,15 @@ def test_that_distances_to_ellipsoids_are_those_of_double_precision(
 ) -> None:
     generator = torch.Generator().manual_seed(width)
     points, bank = (torch.randn(number, width, generator=generator) for number in (queries, 50))
-    directions = torch.randn(50, axes, width, generator=generator) / width
+    inside = max(1, width // 2)
+    foot, feet = (torch.randn(number, inside, generator=generator) for number in (queries, 50))
+    directions = torch.randn(50, axes, inside, generator=generator) / width
     rows = torch.randint(0, 50, (queries, count), generator=generator)
-    given = (points, bank, directions, rows)
+    given = (points, foot, bank, feet, directions, rows)
     found = kernels.ellipsoid_distances(*(values.to(device) for values in given))
     apart = points.double()[:, None] - bank.double()[rows]
-    along = (directions.double()[rows] @ apart[..., None]).square().sum(dim=(2, 3))
+    steps = foot.double()[:, None] - feet.double()[rows]
+    along = (directions.double()[rows] @ steps[..., None]).square().sum(dim=(2, 3))
     right = (apart.square().sum(dim=2) - along).clamp(min=0.0)
     torch.testing.assert_close(found.cpu().double(), right, rtol=1e-4, atol=1e-6)
     assert float(along.min()) > 0
@@ -66,8 +69,10 @@ generator = torch.Generator().manual_seed(0)
 for width, count, n in ((1, 1, 1), (44, 2, 9), (176, 7, 5), (1025, 3, 4), (1792, 16, 3)):
     queries, bank = torch.randn(n, width, generator=generator), torch.randn(11, width, generator=generator)
     rows = torch.randint(0, 11, (n, count), generator=generator)
-    axes = torch.randn(11, count, width, generator=generator) / width
-    cases = {"squared_distances": (queries, bank, rows), "ellipsoid_distances": (queries, bank, axes, rows)}
+    inside = max(1, width // 2)
+    foot, feet = torch.randn(n, inside, generator=generator), torch.randn(11, inside, generator=generator)
+    axes = torch.randn(11, count, inside, generator=generator) / width
+    cases = {"squared_distances": (queries, bank, rows), "ellipsoid_distances": (queries, foot, bank, feet, axes, rows)}
     for name, given in cases.items():
         found = getattr(triton_kernels, name)(*given)
         torch.testing.assert_close(found, getattr(kernels, name + "_plainly")(*given), rtol=1e-4, atol=1e-6)

@@ -42,10 +42,11 @@ def model(config: Config, size: int = 64, centres: int = 150, axes: int = 3) -> 
         network.level_scale.copy_(torch.rand(3) / phi.std())
         phi = network.describe_images(torch.from_numpy(picture(1, size, size))[None]).flatten(0, 2)
         network.set_bank(phi[torch.arange(centres) % len(phi)] + 0.3 * torch.randn(centres, phi.shape[1]))
-        basis = torch.linalg.qr(torch.randn(centres, phi.shape[1], axes)).Q
+        basis = torch.linalg.qr(torch.randn(phi.shape[1], 8)).Q.T.contiguous()
+        own = torch.linalg.qr(torch.randn(centres, 8, axes)).Q
         radii = torch.rand(centres) * network.nearest(torch.zeros(1, 64, 64, 3).byte(), 1)[0].min()
-        found = (basis * torch.linspace(0.3, 0.9, axes)).transpose(1, 2).contiguous()
-        network.set_shapes(found, radii)
+        found = (own * torch.linspace(0.3, 0.9, axes)).transpose(1, 2).contiguous()
+        network.set_shapes(found, basis, radii)
     network.requires_grad_(requires_grad=False)
     return TrainedModel(config, network, Calibration(), None, TrainingSummary(1, 0, (), 0.0, "", centres, 1, ()), "")
 
