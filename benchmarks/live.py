@@ -3,14 +3,16 @@
     python benchmarks/live.py [--seconds 600] [--rate 10] [--called NAME] [--out benchmarks/results/live.json]
 
 Runs in the current display (a real or a virtual one), or without one (QT_QPA_PLATFORM=offscreen). Draws the sample
-parts, brings them to 640 x 480, trains on the good ones in a process of its own, and writes a video of test parts, good
-and defective. The measurement begins ten seconds after the first verdict and is told by minutes (a run under two
-minutes by thirds): latency from the moment a frame is due until it is painted with its verdict, memory of the process,
-its processor time, the longest gap of a timer of 10 ms, and how many frames were inspected or skipped because a newer
-one was there. Runs of other names in the file stay.
+parts, brings them to 640 x 480, trains on the good ones as a video has them (its compression is learned, as with
+pictures kept from the line) in a process of its own, and writes a video of test parts, good and defective. The
+measurement begins ten seconds after the first verdict and is told by minutes (a run under two minutes by thirds):
+latency from the moment a frame is due until it is painted with its verdict, memory of the process, its processor time,
+the longest gap of a timer of 10 ms, and how many frames were inspected or skipped because a newer one was there. Runs
+of other names in the file stay.
 """
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -19,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,24 +76,45 @@ def prepare(folder: Path, rate: float) -> None:
     from core.dataset import good_samples, open_dataset
     from core.images import read_image
     from core.model_file import save_model
-    from core.opencv import cv2
     from core.sample_parts import make_sample_parts
     from core.training import train
 
     found = open_dataset(make_sample_parts(folder / "parts", good=60))
-    good = folder / "good"
-    good.mkdir()
-    for number, sample in enumerate(found.good):
-        cv2.imwrite(str(good / f"{number:03}.png"), _at_size(read_image(sample.path))[..., ::-1])
+    good = keep_frames((_at_size(read_image(sample.path)) for sample in found.good), folder / "good", rate)
     save_model(train(good_samples(good), preset("fast"), device="cpu"), folder / "part.cfa")
-    writer = cv2.VideoWriter(str(folder / "line.avi"), cv2.VideoWriter.fourcc(*"MJPG"), rate, SIZE)
-    writer.set(cv2.VIDEOWRITER_PROP_QUALITY, 98)
     by_label = sorted(found.test, key=lambda sample: (sample.path.name, sample.name))
-    for sample in by_label[:30]:
-        picture = _at_size(read_image(sample.path))[..., ::-1]
-        for _ in range(round(SECONDS_EACH * rate)):
-            writer.write(picture)
+    shown = (_at_size(read_image(sample.path)) for sample in by_label[:30])
+    write_video((frame for frame in shown for _ in range(round(SECONDS_EACH * rate))), folder / "line.avi", rate)
+
+
+def write_video(frames: "Iterable[NDArray[np.uint8]]", path: Path, rate: float) -> None:
+    """A video of RGB frames of one size."""
+    from core.opencv import cv2
+
+    frames = iter(frames)
+    first = next(frames)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate, first.shape[1::-1])
+    writer.set(cv2.VIDEOWRITER_PROP_QUALITY, 98)
+    for frame in itertools.chain([first], frames):
+        writer.write(frame[..., ::-1])
     writer.release()
+
+
+def keep_frames(frames: "Iterable[NDArray[np.uint8]]", folder: Path, rate: float) -> Path:
+    """A folder of the frames as they come out of a video, kept without further loss."""
+    from core.opencv import cv2
+
+    folder.mkdir()
+    video = folder.with_suffix(".avi")
+    write_video(frames, video, rate)
+    capture = cv2.VideoCapture(str(video))
+    for number in itertools.count():
+        taken, frame = capture.read()
+        if not taken:
+            break
+        cv2.imwrite(str(folder / f"{number:03}.png"), frame)
+    capture.release()
+    return folder
 
 
 def _at_size(picture: "NDArray[np.uint8]") -> "NDArray[np.uint8]":

@@ -2,27 +2,31 @@
 
     python docs/make_live_pictures.py [--preset standard] [--scheme dark|light]
 
-Runs in the current display, or without one (QT_QPA_PLATFORM=offscreen). Writes docs/pictures/live*.png, 1280 x 800.
+Runs in the current display, or without one (QT_QPA_PLATFORM=offscreen). Writes docs/pictures/live*.png, 1280 x 800. The
+model learns from frames of a video too, as one that is trained on pictures kept from the line does.
 """
 
 import argparse
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtWidgets import QApplication
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.live import keep_frames, write_video
 from cfa_gui import theme
 from cfa_gui.models.live import Lamp
 from cfa_gui.settings import SettingsStore
 from core.config import preset
-from core.dataset import Dataset, Label, open_dataset
+from core.dataset import Dataset, Label, good_samples, open_dataset
 from core.images import read_image
 from core.line.live.sources import VideoChoice
 from core.model_file import save_model
-from core.opencv import cv2
 from core.sample_parts import make_sample_parts
 from core.training import train
 from docs.make_pictures import PICTURES, SIZE, Photographer, wait
@@ -31,19 +35,13 @@ RATE = 10
 PARTS = 12
 
 
-def write_video(found: Dataset, path: Path) -> None:
+def frames(found: Dataset) -> Iterator[NDArray[np.uint8]]:
     """Two good parts and a defective one, and so on; each a second long."""
     good = [sample for sample in found.test if sample.label is Label.GOOD]
     defective = [sample for sample in found.test if sample.label is Label.DEFECT]
-    height, width = read_image(good[0].path).shape[:2]
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), RATE, (width, height))
-    writer.set(cv2.VIDEOWRITER_PROP_QUALITY, 98)
     for number in range(PARTS):
         kind = defective if number % 3 == 2 else good
-        picture = read_image(kind[number % len(kind)].path)[..., ::-1]
-        for _ in range(RATE):
-            writer.write(picture)
-    writer.release()
+        yield from [read_image(kind[number % len(kind)].path)] * RATE
 
 
 def drive(photographer: Photographer, model: Path, video: Path) -> None:
@@ -85,8 +83,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         found = open_dataset(make_sample_parts(folder / "sample-parts", good=100))
-        save_model(train(found.good, preset(options.preset), device="cpu"), folder / "flange.cfa")
-        write_video(found, folder / "line.avi")
+        good = keep_frames((read_image(sample.path) for sample in found.good), folder / "good", RATE)
+        save_model(train(good_samples(good), preset(options.preset), device="cpu"), folder / "flange.cfa")
+        write_video(frames(found), folder / "line.avi", RATE)
         settings = SettingsStore(folder / "preferences.json")
         theme.apply(app, options.scheme)
         photographer = Photographer(options.out, settings)

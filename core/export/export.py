@@ -3,6 +3,7 @@
 import gc
 import importlib.metadata
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
@@ -181,7 +182,10 @@ def _staged(folder: Path, files: Sequence[str]) -> Iterator[Path]:
 
 
 def _move(file: Path, target: Path) -> None:
+    """Let the disk have a file, then give it its place: after a power cut it is the old one or the new one."""
     try:
+        with file.open("rb+") as written:
+            os.fsync(written.fileno())
         file.replace(target)
     except OSError as error:
         raise OutputError(f"{target} cannot be written: {error.strerror or error}. Choose another place.") from error

@@ -4,8 +4,11 @@ import csv
 import importlib.util
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +23,12 @@ from core.backbone import Backbone
 from core.config import Bank, Config, Region, Resizing, Score
 from core.errors import CancelledByUser, DatasetError, ExportError, OutputError, ThresholdError
 from core.export import export as exporting
-from core.export import formats
+from core.export import formats, parity
 from core.export.export import export_model
 from core.export.graph import InspectionGraph, shifted
 from core.export.parity import load_runner
 from core.export.words import Exported, Format, Target
-from core.inspection import Inspector
+from core.inspection import Inspection, Inspector
 from core.progress import CancelToken, Phase, Progress
 from core.samples import Sample
 from core.threshold import FalseAlarmRate, Threshold, judge, manual_threshold
@@ -44,29 +47,34 @@ CONFIGS: dict[str, Config] = {
     "R+C": TINY.with_changes(resizing=Resizing.CROP, image_size=64, crop_size=56),
     "R+C, ignored": TINY.with_changes(resizing=Resizing.CROP, image_size=64, crop_size=33, regions=(HOLE,)),
 }
+PAGE = Path(__file__).parents[3] / "docs" / "deploy.md"
+NETWORK_OF = {"whole, regions": "whole", "R+C, ignored": "R+C"}
+"""What is trained as another one, and inspects by its own settings: a network knows nothing of canvas and regions."""
 WITH_EVERYTHING = ("whole, regions", "R+C")
 """Between them they hold every operation of the graph."""
 
 
 @pytest.fixture(scope="module")
 def models(parts: Sequence[Sample], backbone: Backbone) -> Callable[[str], TrainedModel]:
-    """Each configuration's model, trained once, all on one backbone: it is compiled once."""
+    """Each configuration's model, trained once if at all, all on one backbone: it is compiled once."""
     made: dict[str, TrainedModel] = {}
+
+    def learned(name: str) -> TrainedModel:
+        if name in NETWORK_OF:
+            return replace(model(NETWORK_OF[name]), config=CONFIGS[name])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(training, "build_backbone", lambda *_: backbone)
+            return train(parts, CONFIGS[name], device="cpu")
 
     def model(name: str) -> TrainedModel:
         if name not in made:
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(training, "build_backbone", lambda *_: backbone)
-                trained = train(parts, CONFIGS[name], device="cpu")
-            low, high = (_score(trained, image) for image in (picture(0), with_defect(picture(1), 8, 8, 12)))
+            trained = learned(name)
+            inspector = Inspector(trained, device="cpu")
+            low, high = (inspector.inspect(image).score for image in (picture(0), with_defect(picture(1), 8, 8, 12)))
             made[name] = trained.with_threshold(manual_threshold((low + high) / 2, low * 1.05))
         return made[name]
 
     return model
-
-
-def _score(trained: TrainedModel, image: Picture) -> float:
-    return Inspector(trained, device="cpu").inspect(image).score
 
 
 def _pictures() -> list[Picture]:
@@ -77,23 +85,49 @@ def _pictures() -> list[Picture]:
     return [*images, *bad, grey, np.full((40, 50, 3), 7, np.uint8)]
 
 
-def _assert_same(trained: TrainedModel, inspect: Callable[[Picture], tuple[Any, float, str]]) -> None:
-    inspector = Inspector(trained, device="cpu")
-    assert trained.threshold is not None
-    verdicts = set()
-    for image in _pictures():
-        original = inspector.inspect(image)
-        values, score, verdict = inspect(image)
-        assert values.shape == original.anomaly_map.shape
-        assert score == pytest.approx(original.score, rel=1e-4)
-        assert np.median(np.abs(values - original.anomaly_map)) < 1e-5
-        assert verdict == judge(original.score, trained.threshold).value
-        verdicts.add(verdict)
-    assert {"good", "defect"} <= verdicts | {"good"}  # the pictures tell something
+Inspect = Callable[[Picture], tuple[Any, float, str]]
+
+
+@pytest.fixture(scope="module")
+def assert_same(models: Callable[[str], TrainedModel]) -> Callable[[str, Inspect], None]:
+    """See that something gives a model's results on all pictures; the model itself inspects them once."""
+    made: dict[str, list[Inspection]] = {}
+
+    def check(name: str, inspect: Inspect) -> None:
+        trained = models(name)
+        assert trained.threshold is not None
+        if name not in made:
+            inspector = Inspector(trained, device="cpu")
+            made[name] = [inspector.inspect(image) for image in _pictures()]
+        verdicts = set()
+        for image, original in zip(_pictures(), made[name], strict=True):
+            values, score, verdict = inspect(image)
+            assert values.shape == original.anomaly_map.shape
+            assert score == pytest.approx(original.score, rel=1e-4)
+            assert np.median(np.abs(values - original.anomaly_map)) < 1e-5
+            assert verdict == judge(original.score, trained.threshold).value
+            verdicts.add(verdict)
+        assert "defect" in verdicts  # the pictures tell something
+
+    return check
+
+
+@pytest.fixture(scope="module")
+def part_and_score(models: Callable[[str], TrainedModel], parts: Sequence[Sample]) -> tuple[Sample, float]:
+    """A good part, and its score by the model "R"."""
+    return parts[0], Inspector(models("R"), device="cpu").inspect(np.array(Image.open(parts[0].path))).score
+
+
+@pytest.fixture
+def few_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of the pictures that an export draws, where the test is not of what they show."""
+    monkeypatch.setattr(parity, "_DRAWN", parity._DRAWN[:2])
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_that_the_graph_gives_the_originals_results(name: str, models: Callable[[str], TrainedModel]) -> None:
+def test_that_the_graph_gives_the_originals_results(
+    name: str, models: Callable[[str], TrainedModel], assert_same: Callable[[str, Inspect], None]
+) -> None:
     import torch
 
     trained = models(name)
@@ -106,7 +140,7 @@ def test_that_the_graph_gives_the_originals_results(name: str, models: Callable[
             values, score, verdict = graph(torch.from_numpy(image))
         return values.numpy(), float(score), ("good", "uncertain", "defect", "none")[int(verdict)]
 
-    _assert_same(trained, inspect)
+    assert_same(name, inspect)
 
 
 @pytest.fixture(scope="module")
@@ -131,11 +165,11 @@ def test_that_an_exported_model_gives_the_originals_results(
     kind: Format,
     name: str,
     exports: Callable[[Format, str], Exported],
-    models: Callable[[str], TrainedModel],
+    assert_same: Callable[[str, Inspect], None],
 ) -> None:
     exported = exports(kind, name)
     assert exported.parity.holds and exported.parity.images == 3 and exported.parity.largest.relative < 1e-3
-    _assert_same(models(name), load_runner(exported.folder).inspect)
+    assert_same(name, load_runner(exported.folder).inspect)
 
 
 @pytest.mark.parametrize("kind", Format)
@@ -170,6 +204,34 @@ def test_that_the_script_runs_without_the_program(
             assert np.array(saved).shape == original.anomaly_map.shape
 
 
+def test_that_the_python_of_the_page_runs_as_it_stands_there(
+    exports: Callable[[Format, str], Exported],
+    models: Callable[[str], TrainedModel],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    for kind in Format:
+        shutil.copytree(exports(kind, WITH_EVERYTHING[0]).folder, tmp_path / f"part-{kind}")
+    image = with_defect(picture(4, 70, 50), 20, 20, 12)
+    Image.fromarray(image).save(tmp_path / "part.png")
+    original = Inspector(models(WITH_EVERYTHING[0]), device="cpu").inspect(image)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path / f"part-{Format.ONNX}")
+    monkeypatch.delitem(sys.modules, "run", raising=False)
+    pieces = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert [needed in piece for needed, piece in zip(("run", "onnx", "openvino", "torch"), pieces, strict=True)] == [
+        True
+    ] * 4
+    found: dict[str, Any] = {}  # one after another, as a reader would paste them
+    for piece in pieces:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that TorchScript is no longer developed
+            exec(piece, found)
+        assert found["anomaly_map"].shape == original.anomaly_map.shape
+        assert float(found["score"]) == pytest.approx(original.score, rel=1e-4)
+        assert found["verdict"] in ("defect", 2)
+
+
 def test_that_the_description_tells_all_that_a_user_of_the_model_needs(
     exports: Callable[[Format, str], Exported], models: Callable[[str], TrainedModel]
 ) -> None:
@@ -200,6 +262,7 @@ def _spoil(monkeypatch: pytest.MonkeyPatch, change: Callable[[TrainedModel], Tra
     )
 
 
+@pytest.mark.usefixtures("few_drawn")
 def test_that_other_scores_are_refused_with_figures_and_nothing_is_left(
     models: Callable[[str], TrainedModel], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -211,26 +274,28 @@ def test_that_other_scores_are_refused_with_figures_and_nothing_is_left(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("few_drawn")
 def test_that_another_verdict_is_refused_with_figures(
-    models: Callable[[str], TrainedModel], monkeypatch: pytest.MonkeyPatch, parts: Sequence[Sample], tmp_path: Path
+    models: Callable[[str], TrainedModel],
+    part_and_score: tuple[Sample, float],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    score = _score(models("R"), np.array(Image.open(parts[0].path)))
+    part, score = part_and_score
     _spoil(monkeypatch, lambda trained: trained.with_threshold(manual_threshold(score * 0.9)))
     trained = models("R").with_threshold(manual_threshold(score * 1.1))
     with pytest.raises(ExportError, match=r"verdicts? differs?, first on part 00\.png \(good, exported defect\)"):
-        export_model(trained, Target(Format.TORCHSCRIPT, tmp_path / "x"), parts[:1], device="cpu")
+        export_model(trained, Target(Format.TORCHSCRIPT, tmp_path / "x"), [part], device="cpu")
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("few_drawn")
 def test_that_the_image_whose_score_is_the_threshold_keeps_its_verdict(
-    models: Callable[[str], TrainedModel], parts: Sequence[Sample], tmp_path: Path
+    models: Callable[[str], TrainedModel], part_and_score: tuple[Sample, float], tmp_path: Path
 ) -> None:
-    trained = models("R")
-    score = _score(trained, np.array(Image.open(parts[0].path)))
-    line = Threshold(score, FalseAlarmRate(0.2, 4))
-    exported = export_model(
-        trained.with_threshold(line), Target(Format.TORCHSCRIPT, tmp_path / "x"), parts[:1], device="cpu"
-    )
+    part, score = part_and_score
+    trained = models("R").with_threshold(Threshold(score, FalseAlarmRate(0.2, 4)))
+    exported = export_model(trained, Target(Format.TORCHSCRIPT, tmp_path / "x"), [part], device="cpu")
     assert exported.parity.flips == ()
 
 
@@ -266,6 +331,7 @@ def test_that_a_folder_with_other_things_is_left_alone(
         export_model(models("R"), Target(Format.OPENVINO, folder), device="cpu")
 
 
+@pytest.mark.usefixtures("few_drawn")
 def test_that_an_earlier_export_is_replaced_and_stays_where_the_new_one_is_refused(
     models: Callable[[str], TrainedModel], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -283,6 +349,17 @@ def test_that_an_earlier_export_is_replaced_and_stays_where_the_new_one_is_refus
     assert len(list(target.folder.iterdir())) == 3
 
 
+@pytest.mark.usefixtures("few_drawn")
+def test_that_the_disk_has_every_file_before_it_takes_its_place(
+    models: Callable[[str], TrainedModel], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    names = ("model.pt", "run.py", "model.json")
+    in_place: list[list[bool]] = []
+    monkeypatch.setattr(os, "fsync", lambda _: in_place.append([(tmp_path / name).exists() for name in names]))
+    export_model(models("R"), Target(Format.TORCHSCRIPT, tmp_path), device="cpu")
+    assert in_place == [[False, False, False], [True, False, False], [True, True, False]]
+
+
 def test_that_a_model_without_a_threshold_is_refused(models: Callable[[str], TrainedModel], tmp_path: Path) -> None:
     with pytest.raises(ThresholdError, match="no threshold"):
         export_model(models("R").with_threshold(None), Target(Format.TORCHSCRIPT, tmp_path / "x"))
@@ -298,6 +375,7 @@ def test_that_a_missing_runtime_is_named(
         export_model(models("R"), Target(Format.ONNX, tmp_path / "x"))
 
 
+@pytest.mark.usefixtures("few_drawn")
 def test_that_images_that_cannot_be_read_are_told(
     models: Callable[[str], TrainedModel], parts: Sequence[Sample], tmp_path: Path
 ) -> None:
