@@ -333,7 +333,7 @@ def measure_training(backbone: str, device: torch.device) -> Row:
         "a step, ms": round(1000 * phases.get(Phase.TRAINING.value, 0.0) / steps, 3),
         "MB at the peak": peak,
         "published, s (extrapolated)": round(theirs, 1),
-        "published / ours": round(theirs / seconds, 2),
+        "published / ours": round(theirs / seconds, 4),
     }
 
 

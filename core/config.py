@@ -322,6 +322,7 @@ PRESETS: dict[str, Config] = {
             descriptor_start=DescriptorStart.PUBLISHED,
             score=Score.CERTAINTY,
             centre_axes=0,
+            smoothing=4.0,
             initial_radius=1e-5,
         ),
         training=Training(epochs=30, learning_rate=1e-3, holdout=0.0),

@@ -230,7 +230,9 @@ def test_that_cached_training_takes_the_steps_of_the_published_form(
         grid = published.scores(distances, 3).view(mask.shape)
         image = np.array(Image.open(sample.path))
         result = inspector.inspect(image, sample)
-        expected = published.masked_anomaly_map(grid, mask, 4, (image.shape[0], image.shape[1]))
+        expected = published.masked_anomaly_map(
+            grid, mask, 4, (image.shape[0], image.shape[1]), config.method.smoothing
+        )
         np.testing.assert_allclose(result.anomaly_map, expected, rtol=1e-3)
         assert result.score == pytest.approx(expected.max(), rel=1e-3)
 
