@@ -16,6 +16,7 @@ from core.training import train
 
 IMAGES, SIDES, TRAINED_ON = (1, 2, 4, 8, 16, 32), (64, 128, 192, 256, 320, 384, 448, 512), (4, 8, 16, 32, 64)
 _SIDE = 224
+_KINDS = ("images", "patches", "trained on")
 _CHART = Path(__file__).parent / "results" / "speed-growth.svg"
 
 
@@ -29,7 +30,7 @@ def measure_growth(rounds: int) -> dict[str, list[tuple[int, float]]]:
         sized, large = _trained(TRAINED_ON[0]), picture(side)
         stages["patches", (side // 4) ** 2] = lambda sized=sized, large=large: _inspect(sized, large)
     times = measured(stages, rounds)  # type: ignore[arg-type]
-    found: dict[str, Any] = {"images": [], "patches": [], "trained on": []}
+    found: dict[str, Any] = {kind: [] for kind in _KINDS}
     for (kind, number), values in times.items():  # type: ignore[misc]
         found[kind].append((number, round(statistics.median(values), 2)))
     return found
@@ -39,7 +40,8 @@ def draw(growth: dict[str, list[tuple[int, float]]]) -> None:
     """The chart: each cost beside that of its first point, each number beside its first, both on logarithmic axes."""
     ticks = (1, 2, 4, 8, 16, 32, 64)
     series = {}
-    for kind, points in growth.items():
+    for kind in _KINDS:
+        points = growth[kind]
         first, cost = points[0]
         series[kind] = [(number / first, max(1.0, ms / cost)) for number, ms in points]
     series["one to one"] = [(1, 1), (64, 64)]
