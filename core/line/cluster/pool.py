@@ -227,10 +227,10 @@ def _work(ray: Any, places: Sequence[Place], model: bytes, pool: Pool, found: "q
 
 
 def _dataset(ray: Any, places: Sequence[Place], model: bytes, pool: Pool) -> Any:
-    import ray.data  # type: ignore[import-not-found, unused-ignore]
+    from ray import data  # type: ignore[import-not-found, unused-ignore]
 
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # it sets its own when it is imported
-    context = ray.data.DataContext.get_current()
+    context = data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     context.max_errored_blocks = _MOST_LOST
     arrow, _ = arrow_and_parquet()
@@ -238,12 +238,12 @@ def _dataset(ray: Any, places: Sequence[Place], model: bytes, pool: Pool) -> Any
     tables = [_table(arrow, places[start : start + size]) for start in range(0, len(places), size)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray 2.64 will have another way to bound retries; until then there is this one
-        return ray.data.from_arrow(tables).map_batches(
+        return data.from_arrow(tables).map_batches(
             Inspecting,
             fn_constructor_args=(ray.put(model), VERSION, pool),
             batch_size=size,
             batch_format="pyarrow",
-            compute=ray.data.ActorPoolStrategy(size=pool.workers),
+            compute=data.ActorPoolStrategy(size=pool.workers),
             num_cpus=pool.threads,
             num_gpus=pool.gpus or None,
             ray_remote_args_fn=_bounded,
