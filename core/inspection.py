@@ -101,6 +101,32 @@ class Inspector:
         """
         return self._score(self._prepared(image), sample)
 
+    @property
+    def in_batches(self) -> bool:
+        """Whether many images at once are faster than one by one."""
+        return self._scorer is not None
+
+    def inspect_together(self, images: Sequence[NDArray[np.uint8]]) -> list[Inspection]:
+        """As `inspect` for each, at once where that is faster.
+
+        Args:
+            images: (H, W, 3) uint8 RGB each; all wait for the last one.
+
+        Raises:
+            DeviceError: Too little memory.
+            ImageError: An array is not an image.
+        """
+        prepared = [self._prepared(image) for image in images]
+        if self._scorer is None:
+            return [self._score(one, None) for one in prepared]
+        found: dict[int, Inspection] = {}
+        with memory_told():
+            for place_of in {place_of for place_of, _ in prepared}:
+                same = [index for index, one in enumerate(prepared) if one[0] is place_of]
+                scored = self._scorer.score([prepared[index][1] for index in same], place_of)
+                found |= {index: _inspection(one, place_of, None) for index, one in zip(same, scored, strict=True)}
+        return [found[index] for index in range(len(prepared))]
+
     def _prepared(self, image: NDArray[np.uint8]) -> tuple[Geometry, NDArray[np.uint8]]:
         """Where the image lies on the network's input, and that input."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:

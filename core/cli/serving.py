@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.cli import output as out
 from core.errors import ServiceError
-from core.line.service.limits import MEBIBYTE, Limits
+from core.line.service.limits import BATCH, MEBIBYTE, Limits
 from core.line.service.token import read_token, require_token
 from core.progress import CancelToken
 
@@ -59,6 +59,7 @@ def serve(
         raise ServiceError(
             f'`cfa serve` needs {error.name}. Install it with `pip install "cfa-gui[serve]"`.'
         ) from error
+    from core.device import choose_device
     from core.line.service.application import Service
     from core.line.service.models import Shelf, named_paths
     from core.line.service.server import address_of, log_to_stderr, open_socket, run
@@ -68,5 +69,8 @@ def serve(
     listener = open_socket(host, port)
     out.line(f"Listening at {address_of(listener)}")
     cancel.check()
-    service = Service(Shelf(paths, device), bounds.limits(), token)
+    limits = bounds.limits()
+    if choose_device(device).type == "cuda":
+        limits = replace(limits, workers=2 * BATCH)  # half of them decode and draw while the others are inspected
+    service = Service(Shelf(paths, device), limits, token)
     run(service, listener, lambda: out.line(f"Ready: {', '.join(paths)}"), cancel)

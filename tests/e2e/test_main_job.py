@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from cfa_gui.models.review import Group, Mark
 from cfa_gui.models.session import Collection
+from core.progress import Phase, Progress
 from tests.e2e.desk import RealDesk, write_data_set
 
 
@@ -224,3 +225,38 @@ def test_that_after_a_restart_the_review_is_continued_where_it_was(
     assert again.scores() == scores
     assert all(session.maps.get(place) is not None for place in range(8))
     assert again.errors() == []
+
+
+def test_that_a_training_cut_off_by_a_crash_is_gone_on_with_and_gives_the_same_scores(
+    open_desk: Callable[[], RealDesk], data_set: Path, tmp_path: Path
+) -> None:
+    unfinished, kept = tmp_path / "training.unfinished", tmp_path / "kept"
+
+    def trained(desk: RealDesk, seen: Callable[[Progress], object]) -> dict[str, float]:
+        desk.parts.session.progressed.connect(lambda progress, _: seen(progress))
+        desk.open_parts(data_set)
+        desk.parts.session.set_config(desk.parts.session.config.with_changes(epochs=12, learning_rate=1e-3))
+        desk.train()
+        assert desk.errors() == []
+        return desk.scores()
+
+    def keep(progress: Progress) -> None:
+        """What a power cut after the first epochs would have left."""
+        if progress.phase is Phase.TRAINING and not kept.exists() and unfinished.exists():
+            shutil.copy(unfinished, kept)
+
+    first = open_desk()
+    undisturbed = trained(first, keep)
+    assert not unfinished.exists()
+    first.close()
+
+    shutil.copy(kept, unfinished)
+    (tmp_path / "reviews.sqlite").unlink()
+    learned: list[float] = []
+    again = open_desk()
+    scores = trained(
+        again, lambda progress: learned.append(progress.done) if progress.phase is Phase.TRAINING else None
+    )
+    assert min(learned) > 1
+    assert scores == undisturbed
+    assert not unfinished.exists()

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 MEBIBYTE = 2**20
+BATCH = 8
+"""Images that a graphics card inspects at once, and so the workers that it needs; a CPU takes one at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +16,7 @@ class Limits:
         held_bytes: Of all requests together, read or being read.
         pixels: Of one image, seen in its header before it is decoded.
         queue: Requests that wait for a worker; more are turned away.
-        workers: Images that are decoded, inspected and drawn at once; the network has one of each model at a time.
+        workers: Images that are decoded, inspected and drawn at once.
         connections: Open at once; more are closed at once.
         body_seconds: For a request to arrive whole.
         work_seconds: From then until its result; whatever takes longer is turned away.

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from core.errors import ConfigError, ThresholdError
 from core.inspection import Inspection, Inspector
+from core.line.service.limits import BATCH
+from core.line.service.together import Together
 from core.model_file import identity, load_model
 from core.threshold import Threshold
 
@@ -47,25 +49,26 @@ def _named(argument: str) -> tuple[str, Path]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServedModel:
-    """A model ready to inspect; one image at a time.
+    """A model ready to inspect.
 
     Attributes:
         name: In addresses.
         inspector: On its device, warmed.
         threshold: Its line.
         identity: Of weights and settings.
+        inspect: `Inspector.inspect` for any thread; on a graphics card the images that wait go through together, on a
+            CPU one at a time.
     """
 
     name: str
     inspector: Inspector
     threshold: Threshold
     identity: str
-    _turn: threading.Lock = field(default_factory=threading.Lock)
+    inspect: Together[NDArray[np.uint8], Inspection] = field(init=False)
 
-    def inspect(self, image: NDArray[np.uint8]) -> Inspection:
-        """`Inspector.inspect`, once it is this image's turn."""
-        with self._turn:
-            return self.inspector.inspect(image)
+    def __post_init__(self) -> None:
+        together = Together(self.inspector.inspect_together, BATCH if self.inspector.in_batches else 1)
+        object.__setattr__(self, "inspect", together)
 
 
 def serve_model(name: str, path: Path, device: str) -> ServedModel:

@@ -82,6 +82,15 @@ def close(found: Sequence[Inspection], right: Sequence[Inspection], rtol: float 
 
 
 @pytest.mark.parametrize("device", DEVICES)
+def test_that_images_of_several_sizes_inspected_together_keep_their_order(device: str) -> None:
+    trained = model(WHOLE_64.with_changes(score=Score.TANGENT))
+    images = [picture(seed, *size) for seed, size in enumerate([(64, 64), (56, 73), (64, 64), (56, 73), (64, 64)])]
+    inspector = on(device, trained)
+    assert inspector.in_batches
+    close(inspector.inspect_together(images), plainly(trained, images))
+
+
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("score", list(Score))
 @pytest.mark.parametrize(
     ("backbone", "ratio", "axes"),

@@ -2,7 +2,7 @@
 
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,11 +50,11 @@ class Held(Inspector):
         super().__init__(trained, device="cpu")
         self.begun, self.let_go = threading.Semaphore(0), threading.Event()
 
-    def inspect(self, image: NDArray[np.uint8], sample: object = None) -> Inspection:
+    def inspect_together(self, images: Sequence[NDArray[np.uint8]]) -> list[Inspection]:
         """Tell that it has begun, wait, inspect."""
         self.begun.release()
         assert self.let_go.wait(30)
-        return super().inspect(image)
+        return super().inspect_together(images)
 
 
 class HeldShelf(Shelf):
