@@ -75,17 +75,17 @@ def _from_images(front: Any, folded: FoldedSearch, count: int, step: int) -> Any
 
     def row(sums: Sequence[Any]) -> list[Any]:
         """From rotated descriptors, and what else is summed by levels, to distances and rows of the centres."""
-        descriptor, own = sums[0], ops.constant(folded.centres)
+        descriptor, own = sums[0], graph.kept(folded.centres)
         if folded.in_parts:
             ranks = sums[1]
         else:
             norms = np.square(folded.centres, dtype=np.float64).sum(axis=1).astype(np.float32)
-            doubled = ops.constant(-2.0 * folded.centres)
+            doubled = graph.kept(-2.0 * folded.centres)
             ranks = ops.add(ops.matmul(descriptor, doubled, transpose_a=False, transpose_b=True), ops.constant(norms))
         ranks, rows = graph.smallest(ranks)
         less = None
         if shaped:
-            foot = sums[2] if folded.in_parts else graph.product(descriptor, ops.constant(folded.basis.T.copy()))
+            foot = sums[2] if folded.in_parts else graph.product(descriptor, graph.kept(folded.basis.T.copy()))
             rows, less = _nearest_ellipsoid(graph, folded, foot, ranks, rows)
         winners = ops.gather(own, rows, graph.scalar(0))  # (step, w, count, r)
         apart = ops.subtract(ops.unsqueeze(descriptor, graph.ints(2)), winners)  # without cancellation
@@ -111,9 +111,9 @@ def _nearest_ellipsoid(graph: SearchGraph, folded: FoldedSearch, foot: Any, rank
     distances by what is the same for all centres.
     """
     ops = graph.ops
-    feet = ops.gather(ops.constant(folded.feet), rows, graph.scalar(0))  # (step, w, k, R)
+    feet = ops.gather(graph.kept(folded.feet), rows, graph.scalar(0))  # (step, w, k, R)
     apart = ops.subtract(ops.unsqueeze(foot, graph.ints(2)), feet)
-    axes = ops.gather(ops.constant(folded.axes), rows, graph.scalar(0))  # (step, w, k, A, R)
+    axes = ops.gather(graph.kept(folded.axes), rows, graph.scalar(0))  # (step, w, k, A, R)
     along = graph.product(axes, ops.unsqueeze(apart, graph.ints(4)))
     less = ops.reduce_sum(ops.multiply(along, along), graph.ints(3, 4), keep_dims=False)
     best = ops.topk(

@@ -175,6 +175,10 @@ class SearchGraph:
         """An input; -1 where its size may vary."""
         return self.ops.parameter(list(shape), kind)
 
+    def kept(self, values: NDArray[Any]) -> Any:
+        """A constant in the array's own memory, which must not be written to any more."""
+        return self.ops.constant(values, shared_memory=True)
+
     def ints(self, *values: int) -> Any:
         """A constant vector."""
         return self.ops.constant(np.array(values, np.int32))
@@ -244,7 +248,7 @@ class SearchGraph:
         return self.ops.reshape(values, self.ops.concat([self.ints(-1), sizes], 0), special_zero=False)
 
     def _node(self, matrix: Any) -> Any:
-        return self.ops.constant(matrix) if isinstance(matrix, np.ndarray) else matrix
+        return self.kept(matrix) if isinstance(matrix, np.ndarray) else matrix
 
 
 def _length(node: Any) -> int:
