@@ -40,6 +40,10 @@ class CompiledNetwork:
         """What the module returns, for inputs on the CPU; holds until this thread's next call."""
         return [torch.from_numpy(values) for values in self._model([x.contiguous().numpy() for x in inputs])]
 
+    def expect_one_size(self) -> None:
+        """See `CompiledModel`."""
+        self._model.expect_one_size()
+
 
 def compiled(
     module: nn.Module, name: str, probes: Sequence[Inputs], shapes: Sequence[Sequence[int]]
@@ -52,11 +56,14 @@ def compiled(
         probes: Inputs of several sizes, on which both are compared; the first is traced.
         shapes: As for `CompiledNetwork`.
     """
-    return checked(
+    found = checked(
         lambda: CompiledNetwork(module, probes[0], shapes),
         lambda candidate: max(largest_difference(module(*probe), candidate(*probe)) for probe in probes),
         name,
     )
+    if found is not None:
+        found.expect_one_size()
+    return found
 
 
 @torch.inference_mode()

@@ -59,6 +59,10 @@ class CompiledSearch:
         ordered, order = found[0].sort(dim=3, stable=True)  # two that all but tie may have come the other way round
         return ordered, found[1].gather(3, order)
 
+    def expect_one_size(self) -> None:
+        """See `CompiledModel`."""
+        self._model.expect_one_size()
+
 
 def _rows_at_once(folded: FoldedSearch) -> int:
     """How many rows of the grid are done at once: many at little work, which then costs less than to go about it."""

@@ -106,11 +106,13 @@ class CfaModel(nn.Module):
         """
         if len(self.bank) >= count and count not in self._fast_searches:
             probes, strides = self._probes(), self.backbone.strides
-            self._fast_searches[count] = checked(
+            search = self._fast_searches[count] = checked(
                 lambda: CompiledSearch(_Pooled(self.backbone), probes[0], self.folded(), strides, count),
                 lambda fast: max(self._difference(fast, probe, count) for probe in probes),
                 self.backbone.name,
             )
+            if search is not None:
+                search.expect_one_size()
 
     def _difference(self, fast: CompiledSearch, images: Tensor, count: int) -> float:
         return largest_difference(self._nearest(images, count, plain=True)[:1], fast(images)[:1])

@@ -101,6 +101,14 @@ class CompiledModel:
                 raise
         return [tensor.data for tensor in request.output_tensors]
 
+    def expect_one_size(self) -> None:
+        """Whatever comes next is likely to come again: its shapes get a model of their own at once.
+
+        That spares the memory of a model for all shapes, which may be twice as much while it computes.
+        """
+        with self._choosing:
+            self._last, self._patience = None, 1
+
     def _chosen(self, shapes: _Shapes) -> Any:
         """What is compiled for these shapes, alone or among all others."""
         with self._choosing:
@@ -110,6 +118,7 @@ class CompiledModel:
                 return self._compiled
             if self._in_a_row >= self._patience:
                 self._recompile(shapes)
+                self._patience = max(self._patience, _IN_A_ROW)
             elif self._compiled is None or self._only_for is not None:
                 self._patience *= _MORE_PATIENCE if self._only_for is not None else 1
                 self._recompile(None)

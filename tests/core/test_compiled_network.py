@@ -2,12 +2,13 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from core import compiled_network, compiled_search
+from core import compiled_network, compiled_search, openvino_runtime
 from core.backbone import Backbone, random_backbone
 from core.compiled_network import CompiledNetwork, compiled
 from core.config import Score
@@ -76,13 +77,26 @@ def test_that_the_maps_of_an_image_do_not_depend_on_what_was_seen_before(fast: C
 
 
 @pytest.mark.parametrize("shape", [(1, 32, 48), (2, 64, 32), (1, 224, 160)])
-def test_that_an_image_has_the_same_score_before_and_after_its_size_has_a_model_of_its_own(
-    backbone: Backbone, shape: tuple[int, int, int]
+def test_that_an_image_has_the_same_score_whether_or_not_its_size_has_a_model_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, backbone: Backbone, shape: tuple[int, int, int]
 ) -> None:
+    made: list[bool] = []
+    compile_model = openvino_runtime._compile
+
+    def spy(made_of: Any) -> Any:
+        made.append(made_of.is_dynamic())
+        return compile_model(made_of)
+
+    monkeypatch.setattr(openvino_runtime, "_compile", spy)
     model = model_of(backbone)
     model.compile_all()
-    first, *later = (model(pictures(*shape, seed=6), Score.NEAREST, 3).clone() for _ in range(4))
-    assert all(torch.equal(first, other) for other in later)
+    seen: list[tuple[bool, Tensor]] = []
+    for size in (shape, (1, 32, 32), *[shape] * 9):
+        scores = model(pictures(*size, seed=6), Score.NEAREST, 3).clone()
+        if size == shape:
+            seen.append((made[-1], scores))
+    assert [for_all for for_all, _ in seen] == [False, *[True] * 7, False, False]
+    assert all(torch.equal(seen[0][1], other) for _, other in seen)
 
 
 def test_that_threads_do_not_get_into_each_others_maps(fast: CompiledNetwork) -> None:

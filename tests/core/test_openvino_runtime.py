@@ -94,6 +94,10 @@ def test_that_shapes_that_come_again_get_a_model_of_their_own_until_others_come(
     for _ in range(8):
         assert doubled([INPUT])[0].tolist() == [0, 2, 4, 6]
     assert made == [[4], [-1], [4]]
+    doubled.expect_one_size()
+    for length in (5, 6, 7):
+        doubled([np.zeros(length, np.float32)])
+    assert made == [[4], [-1], [4], [5], [-1]]
 
 
 def test_that_threads_with_other_shapes_get_their_own_answers(doubled: CompiledModel) -> None:
