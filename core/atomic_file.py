@@ -12,7 +12,7 @@ from core.errors import OutputError
 TEMPORARY_PREFIX = ".cfa-partial-"
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, durable: bool = True) -> None:
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Let `write` fill a temporary file, then put it in the place of `path`.
 
     Whatever stops it (an error, Ctrl-C), `path` holds what it held before and no temporary file stays behind.
@@ -20,7 +20,6 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, durable
     Args:
         path: The file wanted. What a link leads to is replaced, not the link.
         write: Called with a binary file open for writing.
-        durable: Wait until the disk has it, so that even a power cut leaves the old file or the new one.
 
     Raises:
         OutputError: The folder is missing, read-only or full, or `path` is a folder or a device.
@@ -31,8 +30,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, durable
             with temporary.open("xb") as file:
                 write(file)
                 file.flush()
-                if durable:
-                    os.fsync(file.fileno())
+                os.fsync(file.fileno())  # so that even a power cut leaves the old file or the new one
             temporary.replace(target)
 
 

@@ -76,7 +76,7 @@ def write_picture(path: Path, picture: Image.Image) -> None:
         OutputError: It cannot be written.
     """
     make_folder(path.parent)
-    write_atomically(path, lambda file: picture.save(file, **_OPTIONS[path.suffix]), durable=False)
+    write_atomically(path, lambda file: picture.save(file, **_OPTIONS[path.suffix]))
 
 
 def refuse_overwriting(written: Iterable[Path], precious: Iterable[Path]) -> None:
