@@ -78,12 +78,12 @@ def connected(address: str, *, cpus: int = 1) -> Iterator[Any]:
             f"The cluster {shown(address)} cannot be reached ({_reason(error)}). Check that it runs (`ray status`), "
             "and the address."
         ) from error
-    try:
-        logging.getLogger("ray").setLevel(logging.CRITICAL)
-        with contextlib.redirect_stdout(sys.stderr):  # Ray prints there which processes were lost
+    with contextlib.redirect_stdout(sys.stderr):  # Ray prints there which processes were lost, the last when it ends
+        try:
+            logging.getLogger("ray").setLevel(logging.CRITICAL)
             yield ray
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 def resources_of(nodes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, float]]:

@@ -6,6 +6,7 @@ import os
 import queue
 import subprocess
 import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,22 @@ def test_that_a_complaint_of_ray_becomes_one_sentence() -> None:
 def test_that_the_address_of_a_ray_client_is_refused() -> None:
     with pytest.raises(ClusterError, match="--cluster auto"), connected("ray://host:10001"):
         pass
+
+
+def test_that_what_ray_prints_leaves_standard_output_to_the_results(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chatty = types.SimpleNamespace(
+        init=lambda **options: None,
+        shutdown=lambda: print("(raylet) A worker died, and another, as told when it ends"),  # noqa: T201
+        exceptions=types.SimpleNamespace(RayError=RuntimeError),
+    )
+    monkeypatch.setitem(sys.modules, "ray", chatty)
+    with connected("auto"):
+        print("(raylet) A worker died")  # noqa: T201
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("A worker died") == 2
 
 
 def test_that_an_inspector_of_the_pool_tells_a_damaged_image_from_one_that_is_gone(tmp_path: Path) -> None:
