@@ -16,12 +16,22 @@ class Resizing(StrEnum):
     """How an image becomes the network's input."""
 
     WHOLE = "whole"
-    """The whole image, aspect kept, scaled so that its area is about image_size squared; padded at the right and bottom
-    to a multiple of the coarsest stride, the padding being masked out of bank, loss and score."""
+    """The whole image, aspect kept, scaled so that its area is about image_size squared; how it meets the coarsest
+    stride says `Fit`."""
     SQUARE = "R"
     """The paper's R: squashed to image_size x image_size."""
     CROP = "R+C"
     """The paper's R+C: short side to image_size, then the central crop_size x crop_size; the border is left out."""
+
+
+class Fit(StrEnum):
+    """How a whole image becomes a multiple of the coarsest stride."""
+
+    ROUNDED = "rounded"
+    """Each side goes to the nearest multiple, so that the aspect may change by half a stride; nothing is padded."""
+    PADDED = "padded"
+    """The aspect is kept to the pixel; the edge is repeated at the right and bottom, and masked out of bank, loss and
+    score. Models from before there was a choice."""
 
 
 class Bank(StrEnum):
@@ -117,6 +127,7 @@ class Preprocessing:
         resizing: See `Resizing`.
         image_size: Pixels: square root of the input's area (whole), side (R), short side before the crop (R+C).
         crop_size: Pixels, R+C only.
+        fit: See `Fit`; whole only.
         regions: Regions of interest and ignored regions; empty: the whole picture counts.
     """
 
@@ -124,6 +135,7 @@ class Preprocessing:
     image_size: int = 256
     crop_size: int = 224
     regions: tuple[Region, ...] = ()
+    fit: Fit = Fit.ROUNDED
 
     def __post_init__(self) -> None:
         _hold_to_types(self)
@@ -294,6 +306,8 @@ class Config:
         """
         try:
             pre = dict(data["preprocessing"])
+            if pre["resizing"] == Resizing.WHOLE:
+                pre.setdefault("fit", Fit.PADDED)  # before there was a choice
             pre["regions"] = tuple(
                 Region(tuple((float(x), float(y)) for x, y in r["points"]), bool(r["ignored"])) for r in pre["regions"]
             )

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from core.config import PRESETS, Bank, Config, FeatureScale, Resizing, Score
+from core.config import PRESETS, Bank, Config, FeatureScale, Fit, Resizing, Score
 from core.threshold import percent
 
 
@@ -34,7 +34,8 @@ def picture(config: Config) -> str:
     pre = config.preprocessing
     match pre.resizing:
         case Resizing.WHOLE:
-            return f"whole picture, area of {pre.image_size} × {pre.image_size} pixels"
+            padded = ", its edge padded" if pre.fit is Fit.PADDED else ""
+            return f"whole picture, area of {pre.image_size} × {pre.image_size} pixels{padded}"
         case Resizing.SQUARE:
             return f"whole picture squashed to {pre.image_size} × {pre.image_size} pixels (R)"
         case Resizing.CROP:

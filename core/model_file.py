@@ -29,8 +29,9 @@ from core.threshold import Threshold
 from core.trained_model import Calibration, TrainedModel, TrainingSummary
 from core.version import VERSION
 
-FORMAT_VERSION = 3
-"""2: with the radii of the centres. 3: with their axes, in half precision, which is all that they have."""
+FORMAT_VERSION = 4
+"""2: with the radii of the centres. 3: with their axes, in half precision, which is all that they have. 4: with how a
+whole picture meets the stride."""
 SUFFIX = ".cfa"
 _KEY = "cfa"
 _FIELDS = frozenset(

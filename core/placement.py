@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.config import Preprocessing, Region, Resizing
+from core.config import Fit, Preprocessing, Region, Resizing
 from core.errors import ImageError
 
 MAX_ELONGATION_WHOLE = 4
@@ -35,7 +35,7 @@ class Placement:
 
     Attributes:
         source: The picture, upright.
-        resized: The whole picture after resizing, in whole pixels: the scales of the two axes may differ by a hair.
+        resized: The whole picture after resizing, in whole pixels: the scales of the two axes may differ a little.
         crop: (top, left, height, width) within `resized` of what is inspected.
         canvas: The network's input, a multiple of the coarsest stride. The crop lies at its top left; what is right of
             it and below repeats its edge.
@@ -111,6 +111,7 @@ def place(source: tuple[int, int], preprocessing: Preprocessing, stride: int) ->
     """Where a picture of that size goes.
 
     - Whole: aspect kept, area about image_size²; a very long picture is scaled so that its long side is 4 × image_size.
+      With `Fit.ROUNDED` each side then goes to the nearest multiple of the stride.
     - R: image_size × image_size.
     - R+C: short side to image_size, then the central crop, rounded as torchvision's Resize and CenterCrop do.
 
@@ -125,6 +126,8 @@ def place(source: tuple[int, int], preprocessing: Preprocessing, stride: int) ->
     size = preprocessing.image_size
     if preprocessing.resizing is Resizing.WHOLE:
         resized = _whole(source, size)
+        if preprocessing.fit is Fit.ROUNDED:
+            resized = _rounded(resized[0], stride), _rounded(resized[1], stride)
         crop, resampling = (0, 0, *resized), Filter.BILINEAR
     elif preprocessing.resizing is Resizing.SQUARE:
         resized = (size, size)
@@ -205,6 +208,11 @@ def inspected_pixels(placement: Placement, regions: tuple[Region, ...]) -> NDArr
 def _whole(source: tuple[int, int], size: int) -> tuple[int, int]:
     scale = min(size / math.sqrt(source[0] * source[1]), MAX_ELONGATION_WHOLE * size / max(source))
     return max(1, round(source[0] * scale)), max(1, round(source[1] * scale))
+
+
+def _rounded(length: int, stride: int) -> int:
+    """The nearest multiple of the stride, half of it upwards, at least one."""
+    return max(1, (length + stride // 2) // stride) * stride
 
 
 def _short_side_to(source: tuple[int, int], size: int) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.backbone import Backbone
-from core.config import Config, Preprocessing, Region, Resizing, Score
+from core.config import Config, Fit, Preprocessing, Region, Resizing, Score
 from core.export.lengths import count_to, divide, lengths
 from core.export.resizing import Axis, resize
 from core.model import CfaModel
@@ -152,10 +152,16 @@ class Preparation(nn.Module):
         size = self.preprocessing.image_size
         area = height.to(self.precision) * width.to(self.precision)
         scale = torch.minimum(size / area.sqrt(), MAX_ELONGATION_WHOLE * size / long.to(self.precision))
-        return (
+        resized = (
             (height.to(self.precision) * scale).round().clamp(min=1.0).long(),
             (width.to(self.precision) * scale).round().clamp(min=1.0).long(),
         )
+        if self.preprocessing.fit is Fit.PADDED:
+            return resized
+        return self._rounded(resized[0]), self._rounded(resized[1])
+
+    def _rounded(self, length: Tensor) -> Tensor:
+        return divide(length + self.stride // 2, self.stride)[0].clamp(min=1) * self.stride
 
     def forward(self, image: Tensor, place: Place) -> Tensor:
         """(1, canvas H, canvas W, 3) float32, whole numbers in 0..255; see `core.placement.apply`."""

@@ -9,6 +9,7 @@ from core.config import (
     Config,
     DescriptorStart,
     FeatureScale,
+    Fit,
     Method,
     Preprocessing,
     Region,
@@ -41,6 +42,13 @@ def test_that_a_model_from_before_the_setting_says_that_its_descriptor_began_as_
     data = Config().to_json()
     del data["method"]["descriptor_start"]
     assert Config.from_json(data).method.descriptor_start is DescriptorStart.PUBLISHED
+
+
+def test_that_a_whole_picture_of_a_model_from_before_the_setting_is_padded() -> None:
+    for name, fit in (("standard", Fit.PADDED), ("paper", Fit.ROUNDED)):
+        data = preset(name).to_json()
+        del data["preprocessing"]["fit"]
+        assert Config.from_json(data).preprocessing.fit is fit
 
 
 def test_that_paper_is_the_published_configuration() -> None:

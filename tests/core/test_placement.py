@@ -10,18 +10,19 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.config import Preprocessing, Region, Resizing
+from core.config import Fit, Preprocessing, Region, Resizing
 from core.errors import ImageError
 from core.placement import Filter, Placement, apply, inspected_pixels, place, valid_cells
 
-WHOLE = Preprocessing()
+ROUNDED = Preprocessing()
+WHOLE = Preprocessing(fit=Fit.PADDED)
 SQUARE = Preprocessing(resizing=Resizing.SQUARE)
 CROP = Preprocessing(resizing=Resizing.CROP)
-ALL = [WHOLE, SQUARE, CROP]
+ALL = [ROUNDED, WHOLE, SQUARE, CROP]
 SIZES = [(600, 900), (900, 600), (450, 450), (97, 113), (1200, 431)]
 
 sides = st.integers(1, 5000)
-protocols = st.sampled_from([WHOLE, SQUARE, Preprocessing(image_size=333), Preprocessing(image_size=32)])
+protocols = st.sampled_from([ROUNDED, WHOLE, SQUARE, Preprocessing(image_size=333), Preprocessing(image_size=32)])
 
 
 def noise(size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -46,8 +47,19 @@ def test_that_every_placement_fits_its_canvas(
         assert 0 <= canvas - crop < stride
 
 
+@given(height=sides, width=sides, stride=st.sampled_from([16, 32]))
+def test_that_a_rounded_whole_picture_fills_its_canvas_with_all_but_its_aspect(
+    height: int, width: int, stride: int
+) -> None:
+    rounded, exact = place((height, width), ROUNDED, stride), place((height, width), WHOLE, stride)
+    assert rounded.canvas == rounded.resized == rounded.crop[2:]
+    assert valid_cells(rounded, 4, ()).all()
+    for multiple, length in zip(rounded.resized, exact.resized, strict=True):
+        assert multiple == stride if length < stride else abs(multiple - length) <= stride / 2
+
+
 @given(height=sides, width=sides)
-def test_that_a_whole_picture_keeps_its_aspect_and_the_area(height: int, width: int) -> None:
+def test_that_a_padded_whole_picture_keeps_its_aspect_and_the_area(height: int, width: int) -> None:
     resized = place((height, width), WHOLE, 16).resized
     if max(height, width) < 16 * min(height, width):
         scale = 256 / math.sqrt(height * width)
@@ -56,12 +68,24 @@ def test_that_a_whole_picture_keeps_its_aspect_and_the_area(height: int, width: 
         assert max(resized) == 4 * 256
 
 
+@pytest.mark.parametrize(("source", "resized"), [
+    ((450, 450), (256, 256)),
+    ((600, 900), (208, 320)),
+    ((601, 900), (208, 320)),
+    ((1, 4000), (16, 1024)),
+])  # fmt: skip
+def test_that_each_side_goes_to_the_nearest_multiple_of_the_stride(
+    source: tuple[int, int], resized: tuple[int, int]
+) -> None:
+    assert place(source, ROUNDED, 16) == Placement(source, resized, (0, 0, *resized), resized, Filter.BILINEAR)
+
+
 @pytest.mark.parametrize(("source", "resized", "canvas"), [
     ((1, 1), (256, 256), (256, 256)),
     ((1, 4000), (1, 1024), (16, 1024)),
     ((600, 900), (209, 314), (224, 320)),
 ])  # fmt: skip
-def test_that_a_whole_picture_goes_where_expected(
+def test_that_a_padded_whole_picture_goes_where_expected(
     source: tuple[int, int], resized: tuple[int, int], canvas: tuple[int, int]
 ) -> None:
     placement = place(source, WHOLE, 16)
