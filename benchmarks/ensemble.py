@@ -87,7 +87,7 @@ def on_grid(values: Map, placement: Placement) -> Map:
         return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
     share = np.asarray(cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA), np.float32)
     filled = np.asarray(cv2.resize(np.where(known, values, 0).astype(np.float32), size, interpolation=cv2.INTER_AREA))
-    return np.where(share > 0.5, filled / np.maximum(share, 0.5), np.nan).astype(np.float32)
+    return np.asarray(np.where(share > 0.5, filled / np.maximum(share, 0.5), np.nan), np.float32)
 
 
 def mean_map(maps: Sequence[Map]) -> Map:

@@ -1,6 +1,7 @@
 """What the camera set-up must hold still: figures when the test images change and the model does not.
 
     python benchmarks/line_changes.py DATASET... [--preset standard] [--seed 0] [--test 200]
+                                      [--light-variation 0.1] [--changes none ...]
                                       [--out benchmarks/results/line_changes]
 
 A model is trained once for each set; then every test image is shifted, turned, brightened, blurred or compressed.
@@ -33,7 +34,17 @@ from core.training import train
 
 Picture = NDArray[np.uint8]
 Change = Callable[[Picture, np.random.Generator], Picture]
-FIELDS = ("dataset", "preset", "seed", "change", "image_auroc", "false_alarm_rate", "miss_rate", "images")
+FIELDS = (
+    "dataset",
+    "preset",
+    "light_variation",
+    "seed",
+    "change",
+    "image_auroc",
+    "false_alarm_rate",
+    "miss_rate",
+    "images",
+)
 
 
 def moved(image: Picture, degrees: float, across: float, down: float) -> Picture:
@@ -95,6 +106,8 @@ def main() -> None:
     parser.add_argument("--preset", default="standard", choices=sorted(PRESETS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--test", type=int, default=200)
+    parser.add_argument("--light-variation", type=float, default=0.0, help="what the model is told to expect")
+    parser.add_argument("--changes", nargs="+", choices=list(CHANGES), default=list(CHANGES))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/line_changes"))
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
@@ -103,15 +116,18 @@ def main() -> None:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     for folder in arguments.datasets:
-        rows += measured(folder, arguments, {row["change"] for row in rows if row["dataset"] == folder.name})
+        light = str(arguments.light_variation)
+        same = [row for row in rows if (row["dataset"], str(row["light_variation"])) == (folder.name, light)]
+        rows += measured(folder, arguments, {row["change"] for row in same})
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, FIELDS)
             writer.writeheader()
             writer.writerows(rows)
-    table = ["| set | change | image AUROC | false alarms | misses |", "|---|---|---|---|---|"]
+    table = ["| set | light may vary | change | image AUROC | false alarms | misses |", "|---|---|---|---|---|---|"]
     for row in rows:
         rates = " | ".join(f"{100 * float(row[name]):.1f} %" for name in ("false_alarm_rate", "miss_rate"))
-        table.append(f"| {row['dataset']} | {row['change']} | {float(row['image_auroc']):.4f} | {rates} |")
+        light = f"± {float(row['light_variation']):.0%}"
+        table.append(f"| {row['dataset']} | {light} | {row['change']} | {float(row['image_auroc']):.4f} | {rates} |")
     text = "\n".join(table)
     arguments.out.with_suffix(".md").write_text(f"{text}\n", encoding="utf-8")
     print(text)
@@ -119,14 +135,15 @@ def main() -> None:
 
 def measured(folder: Path, arguments: argparse.Namespace, known: set[str]) -> list[dict[str, Any]]:
     """The rows of one set that are not known."""
-    wanted = [name for name in CHANGES if name not in known]
+    wanted = [name for name in arguments.changes if name not in known]
     if not wanted:
         return []
     dataset = open_dataset(folder)
     test = tested(dataset, arguments.test)
     rows = []
     with ProgressBars() as bars:
-        trained = train(dataset.good, preset(arguments.preset).with_changes(seed=arguments.seed), report=bars)
+        config = preset(arguments.preset).with_changes(seed=arguments.seed, light_variation=arguments.light_variation)
+        trained = train(dataset.good, config, report=bars)
     inspector, threshold = Inspector(trained), trained.threshold
     if threshold is None:
         raise SystemExit(f"{folder} has too few good images to set a threshold from.")
@@ -135,7 +152,8 @@ def measured(folder: Path, arguments: argparse.Namespace, known: set[str]) -> li
         random = np.random.default_rng(arguments.seed)
         scores = [inspector.inspect(CHANGES[name](read_image(sample.path), random)).score for sample in test]
         at = confusion(scores, labels, threshold.value)
-        figures = (folder.name, arguments.preset, arguments.seed, name, image_auroc(scores, labels))
+        run = (folder.name, arguments.preset, arguments.light_variation, arguments.seed, name)
+        figures = (*run, image_auroc(scores, labels))
         rows.append(dict(zip(FIELDS, (*figures, at.false_alarm_rate, at.miss_rate, len(test)), strict=True)))
         print(rows[-1], file=sys.stderr, flush=True)
     return rows

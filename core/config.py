@@ -211,6 +211,8 @@ class Training:
         radius_learning_rate: Of the radius.
         weight_decay: Of AdamW.
         holdout: Share of the good images kept out of training for calibration, 0..0.5.
+        light_variation: By which share the light may vary, 0..0.5: above 0 every image is also learned darker and
+            brighter by it, which takes three times the work.
         seed: Of every random choice.
     """
 
@@ -221,6 +223,7 @@ class Training:
     weight_decay: float = 5e-4
     holdout: float = 0.2
     seed: int = 0
+    light_variation: float = 0.0
 
     def __post_init__(self) -> None:
         _hold_to_types(self)
@@ -233,6 +236,7 @@ class Training:
         )
         _require(self.weight_decay >= 0, f"The weight decay is {self.weight_decay}; it must not be negative.")
         _require(0 <= self.holdout <= 0.5, f"The hold-out share is {self.holdout}; use 0 to 0.5.")
+        _require(0 <= self.light_variation <= 0.5, f"The light variation is {self.light_variation}; use 0 to 0.5.")
         _require(0 <= self.seed < 2**31, f"The seed is {self.seed}; use 0 to 2147483647.")
 
 

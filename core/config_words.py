@@ -22,10 +22,11 @@ def in_words(config: Config) -> str:
     method, training = config.method, config.training
     held_out = f"{percent(training.holdout)} of the good images held out" if training.holdout else "no image held out"
     epochs = "1 epoch" if training.epochs == 1 else f"{training.epochs:,} epochs"
+    light = f"; light may vary by ± {percent(training.light_variation)}" if training.light_variation else ""
     return (
         f"{picture(config)}; memory bank: {bank(config)}; {scale(config)}; K = {method.neighbours}, "
         f"J = {method.hard_negatives}; scored by {score(config)}; {epochs} in batches of {training.batch_size}; "
-        f"{held_out}"
+        f"{held_out}{light}"
     )
 
 

@@ -23,6 +23,7 @@ from core.cuda.network import PooledMaps
 from core.dataset import Sample
 from core.device import choose_device, current, describe_device, memory_told, room_on
 from core.errors import DatasetError, ImageError
+from core.exposure import exposures
 from core.feature_cache import DEFAULT_BUDGET, FeatureCache
 from core.geometry import geometry
 from core.images import read_image
@@ -111,6 +112,7 @@ def train(
         if run.device.type == "cpu":
             network.compile_backbone()
         masks, contents, skipped = _fill(cache, network, training, run)
+        images = len(training) - len(skipped)
         features = Features(cache, network, masks)
         fingerprint = fingerprint_of(contents, config, network, run.device)
         left = kept.load(fingerprint)
@@ -124,7 +126,7 @@ def train(
         _measure_shapes(network, described, len(features), config)
     network.requires_grad_(requires_grad=False).cpu()
     summary = TrainingSummary(
-        images=len(masks),
+        images=images,
         held_out=len(held_out),
         skipped=tuple(skipped),
         seconds=0.0,
@@ -171,7 +173,10 @@ def split(good: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample]
 def _fill(
     cache: FeatureCache, network: CfaModel, samples: Sequence[Sample], run: _Run
 ) -> tuple[list[Tensor], list[str], list[Skipped]]:
-    """One pass through the backbone; of each image the (h, w) mask of valid patches and a digest; what was skipped."""
+    """One pass through the backbone; of each picture the (h, w) mask of valid patches and a digest; what was skipped.
+
+    An image gives one picture, or one for each exposure.
+    """
     masks: list[Tensor] = []
     contents: list[str] = []
     skipped: list[Skipped] = []
@@ -179,11 +184,10 @@ def _fill(
     if run.device.type == "cuda":
         pyramid = PooledMaps(network.backbone, run.device)  # nothing is scaled yet
 
-    def prepared(sample: Sample) -> tuple[Tensor, NDArray[np.bool_], str]:
+    def prepared(sample: Sample) -> tuple[list[NDArray[np.uint8]], NDArray[np.bool_]]:
         image = read_image(sample.path)
         place_of = geometry((image.shape[0], image.shape[1]), run.config, network.stride, network.cell)
-        canvas = apply(image, place_of.placement)
-        return torch.from_numpy(canvas)[None], place_of.valid, hashlib.sha256(canvas.tobytes()).hexdigest()
+        return exposures(apply(image, place_of.placement), run.config.training.light_variation), place_of.valid
 
     workers = DECODERS if run.device.type == "cuda" else 1
     with closing(ahead(prepared, samples, workers=workers, waiting=workers * AHEAD)) as pictures:
@@ -191,13 +195,14 @@ def _fill(
             run.cancel.check()
             sample, picture = next(pictures)
             try:
-                canvas, valid, digest = picture.result()
+                canvases, valid = picture.result()
             except ImageError as error:
                 skipped.append(Skipped(sample.name, str(error)))
             else:
-                cache.append(pyramid(canvas.to(run.device)))
-                masks.append(torch.from_numpy(valid))
-                contents.append(digest)
+                for canvas in canvases:
+                    cache.append(pyramid(torch.from_numpy(canvas)[None].to(run.device)))
+                    masks.append(torch.from_numpy(valid))
+                    contents.append(hashlib.sha256(canvas.tobytes()).hexdigest())
             run.report(Progress(Phase.FEATURES, done + 1, len(samples)))
     if not masks:
         raise DatasetError(f"None of the {len(samples)} training images can be read. The first: {skipped[0].message}")

@@ -136,6 +136,19 @@ FIELDS: tuple[Choice | Number, ...] = (
         factor=100,
     ),
     Number(
+        "light_variation",
+        "Light may vary",
+        "By how much the light on the line may become darker or brighter: every picture is also learned like that "
+        "(light variation). Training takes three times as long, and inspection as long as before.",
+        0,
+        50,
+        lambda c: c.training.light_variation,
+        step=5,
+        suffix=" %",
+        prefix="± ",
+        factor=100,
+    ),
+    Number(
         "smoothing",
         "Smoothing",
         "Blur of the map, against speckles (σ of the Gaussian).",

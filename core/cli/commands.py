@@ -68,6 +68,10 @@ def train(
         float | None,
         typer.Option(metavar="F", help="Share of the good images, 0 to 0.5, that only sets the threshold."),
     ] = None,
+    light_variation: Annotated[
+        float | None,
+        typer.Option(metavar="F", help="Share, 0 to 0.5, by which the light may vary: learned darker and brighter."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="The same seed gives the same model.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a training of the same images and settings that was cut off.")
@@ -89,6 +93,7 @@ def train(
             descriptor_ratio=descriptor_ratio,
             epochs=epochs,
             holdout=holdout,
+            light_variation=light_variation,
             seed=seed,
         )
         from core.cli import work

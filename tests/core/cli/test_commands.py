@@ -77,12 +77,14 @@ def test_that_training_prints_one_json_object_for_machines(cfa: Cfa, parts: Path
 
 def test_that_every_option_of_training_reaches_the_model(cfa: Cfa, parts: Path, tmp_path: Path) -> None:
     options = "--image-size 48 --bank mean --bank-ratio 2 --descriptor-ratio 4 --epochs 2 --holdout 0.25 --seed 7"
+    options += " --light-variation 0.1"
     done = cfa("train", parts, "--out", tmp_path / "part.cfa", "--backbone", "lite0", *options.split(), "--json")
     assert done.status == 0
     config = load_model(tmp_path / "part.cfa").config
     assert (config.preprocessing.image_size, config.backbone) == (48, "lite0")
     assert (config.method.bank.value, config.method.bank_ratio, config.method.descriptor_ratio) == ("mean", 2, 4)
     assert (config.training.epochs, config.training.holdout, config.training.seed) == (2, 0.25, 7)
+    assert config.training.light_variation == 0.1
 
 
 @pytest.mark.parametrize("as_json", [False, True])
