@@ -1,4 +1,4 @@
-"""The shape of the good patches around each centre, measured after the training: an ellipsoid."""
+"""Place and shape of the good patches around each centre, measured after the training: an ellipsoid."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -31,12 +31,14 @@ class Shapes(NamedTuple):
     """Of every centre; on the CPU. What axes and basis mean says `core.neighbours.Ellipsoids`.
 
     Attributes:
+        centres: (M, D') float32, each in the middle of the good patches nearest to it.
         axes: (M, A, R) float32, the directions in which the good patches vary most. Of half precision, in which they
             are kept in a file: they are by far its largest part.
         basis: (R, D') float32.
         radii: (M,) float32, squared half of the mean squared distance of the good patches nearest to the ellipsoid.
     """
 
+    centres: Tensor
     axes: Tensor
     basis: Tensor
     radii: Tensor
@@ -58,9 +60,10 @@ class _Sample(NamedTuple):
 def centre_shapes(images: Iterable[Described], count: int, bank: Tensor, axes: int, seed: int) -> Shapes:
     """Measure the good patches around each centre.
 
-    The covariance of those nearest to a centre is drawn to the common one, as by `_PRIOR_SPREAD` more patches: few
-    patches say little. A step in its largest directions, the axes, counts as against the mean variance of the others
-    (probabilistic principal components); what remains is in the same unit as before.
+    The bank was made before the training, which moves the patches: each centre is first brought to the mean of those
+    nearest to it. Their covariance is drawn to the common one, as by `_PRIOR_SPREAD` more patches: few patches say
+    little. A step in its largest directions, the axes, counts as against the mean variance of the others (probabilistic
+    principal components); what remains is in the same unit as before.
 
     Args:
         images: Under the trained descriptor.
@@ -69,9 +72,9 @@ def centre_shapes(images: Iterable[Described], count: int, bank: Tensor, axes: i
         axes: A, at most D' - 1 are found.
         seed: Draws the patches.
     """
-    sample = _sample(images, count, bank, seed)
+    centres, sample = _centred(_sample(images, count, bank, seed), bank)
     found, basis = _axes(_groups(sample, len(bank)), min(axes, bank.shape[1] - 1))
-    return Shapes(found.cpu(), basis.cpu(), _radii(sample, ellipsoids(bank, found, basis)))
+    return Shapes(centres.cpu(), found.cpu(), basis.cpu(), _radii(sample, ellipsoids(centres, found, basis)))
 
 
 def _sample(images: Iterable[Described], count: int, bank: Tensor, seed: int) -> _Sample:
@@ -85,6 +88,14 @@ def _sample(images: Iterable[Described], count: int, bank: Tensor, seed: int) ->
         steps.append((drawn - bank[near[:, 0]]).half())
         rows.append(near)
     return _Sample(torch.cat(steps), torch.cat(rows))
+
+
+def _centred(sample: _Sample, bank: Tensor) -> tuple[Tensor, _Sample]:
+    """The centres where the means of their patches are, and the sample seen from there."""
+    means = torch.stack(
+        [group.float().mean(dim=0) if len(group) else torch.zeros_like(bank[0]) for group in _groups(sample, len(bank))]
+    )
+    return bank + means, sample._replace(steps=sample.steps - means.half()[sample.rows[:, 0]])
 
 
 def _groups(sample: _Sample, centres: int) -> tuple[Tensor, ...]:

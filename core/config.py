@@ -17,14 +17,14 @@ class Resizing(StrEnum):
 
     WHOLE = "whole"
     """The whole image, aspect kept, scaled so that its area is about image_size squared; how it meets the coarsest
-    stride says `Fit`."""
+    stride says `StrideFit`."""
     SQUARE = "R"
     """The paper's R: squashed to image_size x image_size."""
     CROP = "R+C"
     """The paper's R+C: short side to image_size, then the central crop_size x crop_size; the border is left out."""
 
 
-class Fit(StrEnum):
+class StrideFit(StrEnum):
     """How a whole image becomes a multiple of the coarsest stride."""
 
     ROUNDED = "rounded"
@@ -127,7 +127,7 @@ class Preprocessing:
         resizing: See `Resizing`.
         image_size: Pixels: square root of the input's area (whole), side (R), short side before the crop (R+C).
         crop_size: Pixels, R+C only.
-        fit: See `Fit`; whole only.
+        stride_fit: See `StrideFit`; whole only.
         regions: Regions of interest and ignored regions; empty: the whole picture counts.
     """
 
@@ -135,7 +135,7 @@ class Preprocessing:
     image_size: int = 256
     crop_size: int = 224
     regions: tuple[Region, ...] = ()
-    fit: Fit = Fit.ROUNDED
+    stride_fit: StrideFit = StrideFit.ROUNDED
 
     def __post_init__(self) -> None:
         _hold_to_types(self)
@@ -311,7 +311,7 @@ class Config:
         try:
             pre = dict(data["preprocessing"])
             if pre["resizing"] == Resizing.WHOLE:
-                pre.setdefault("fit", Fit.PADDED)  # before there was a choice
+                pre.setdefault("stride_fit", StrideFit.PADDED)  # before there was a choice
             pre["regions"] = tuple(
                 Region(tuple((float(x), float(y)) for x, y in r["points"]), bool(r["ignored"])) for r in pre["regions"]
             )

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from core.config import PRESETS, Bank, Config, FeatureScale, Fit, Resizing, Score
+from core.config import PRESETS, Bank, Config, FeatureScale, Resizing, Score, StrideFit
 from core.threshold import percent
 
 
@@ -35,7 +35,7 @@ def picture(config: Config) -> str:
     pre = config.preprocessing
     match pre.resizing:
         case Resizing.WHOLE:
-            padded = ", its edge padded" if pre.fit is Fit.PADDED else ""
+            padded = ", its edge padded" if pre.stride_fit is StrideFit.PADDED else ""
             return f"whole picture, area of {pre.image_size} × {pre.image_size} pixels{padded}"
         case Resizing.SQUARE:
             return f"whole picture squashed to {pre.image_size} × {pre.image_size} pixels (R)"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.config import Fit, Preprocessing, Region, Resizing
+from core.config import Preprocessing, Region, Resizing, StrideFit
 from core.errors import ImageError
 
 MAX_ELONGATION_WHOLE = 4
@@ -111,7 +111,7 @@ def place(source: tuple[int, int], preprocessing: Preprocessing, stride: int) ->
     """Where a picture of that size goes.
 
     - Whole: aspect kept, area about image_size²; a very long picture is scaled so that its long side is 4 × image_size.
-      With `Fit.ROUNDED` each side then goes to the nearest multiple of the stride.
+      With `StrideFit.ROUNDED` each side then goes to the nearest multiple of the stride.
     - R: image_size × image_size.
     - R+C: short side to image_size, then the central crop, rounded as torchvision's Resize and CenterCrop do.
 
@@ -126,7 +126,7 @@ def place(source: tuple[int, int], preprocessing: Preprocessing, stride: int) ->
     size = preprocessing.image_size
     if preprocessing.resizing is Resizing.WHOLE:
         resized = _whole(source, size)
-        if preprocessing.fit is Fit.ROUNDED:
+        if preprocessing.stride_fit is StrideFit.ROUNDED:
             resized = _rounded(resized[0], stride), _rounded(resized[1], stride)
         crop, resampling = (0, 0, *resized), Filter.BILINEAR
     elif preprocessing.resizing is Resizing.SQUARE:

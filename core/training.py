@@ -148,7 +148,8 @@ def _measure_shapes(network: CfaModel, described: Iterator[Described], count: in
         network.centre_radii.copy_(centre_radii(described, count, network.bank, seed))
         return
     shapes = centre_shapes(described, count, network.bank, method.centre_axes, seed)
-    network.set_shapes(*shapes)
+    network.set_bank(shapes.centres)
+    network.set_shapes(shapes.axes, shapes.basis, shapes.radii)
 
 
 def split(good: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.backbone import Backbone
-from core.config import Config, Fit, Preprocessing, Region, Resizing, Score
+from core.config import Config, Preprocessing, Region, Resizing, Score, StrideFit
 from core.export.lengths import count_to, divide, lengths
 from core.export.resizing import Axis, resize
 from core.model import CfaModel
@@ -156,7 +156,7 @@ class Preparation(nn.Module):
             (height.to(self.precision) * scale).round().clamp(min=1.0).long(),
             (width.to(self.precision) * scale).round().clamp(min=1.0).long(),
         )
-        if self.preprocessing.fit is Fit.PADDED:
+        if self.preprocessing.stride_fit is StrideFit.PADDED:
             return resized
         return self._rounded(resized[0]), self._rounded(resized[1])
 

@@ -12,11 +12,11 @@ from core.config import (
     Config,
     DescriptorStart,
     FeatureScale,
-    Fit,
     Method,
     Preprocessing,
     Resizing,
     Score,
+    StrideFit,
     Training,
 )
 from core.samples import Label, Sample
@@ -26,7 +26,7 @@ Picture = NDArray[np.uint8]
 TINY = Config(
     preset="custom",
     backbone="lite0",
-    preprocessing=Preprocessing(resizing=Resizing.SQUARE, image_size=32, fit=Fit.ROUNDED),
+    preprocessing=Preprocessing(resizing=Resizing.SQUARE, image_size=32, stride_fit=StrideFit.ROUNDED),
     method=Method(
         bank=Bank.MEAN,
         bank_ratio=1,
@@ -51,7 +51,7 @@ TINY = Config(
 )
 """No setting is left to a default that may change."""
 
-WHOLE_64 = TINY.with_changes(resizing=Resizing.WHOLE, fit=Fit.PADDED, image_size=64)
+WHOLE_64 = TINY.with_changes(resizing=Resizing.WHOLE, stride_fit=StrideFit.PADDED, image_size=64)
 """The whole picture on about 64 x 64 pixels. Pictures of `UNSCALED` sizes are not resized by it."""
 
 UNSCALED = ((64, 64), (56, 73), (73, 56), (32, 128))

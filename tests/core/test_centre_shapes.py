@@ -36,11 +36,22 @@ def spread_along(main: Tensor, much: float, little: float) -> Tensor:
     return little * torch.eye(main.shape[1]) + (much - little) * main.T @ main
 
 
-def counted(queries: Tensor, bank: Tensor, shapes: Shapes) -> tuple[Tensor, Tensor]:
+def counted(queries: Tensor, shapes: Shapes) -> tuple[Tensor, Tensor]:
     """Squared distances (n,) to the nearest of three ellipsoids, and its rows (n,)."""
-    rows = nearest_centres(queries, bank, 3)[1]
-    squared, nearest = nearest_ellipsoid(queries, ellipsoids(bank, shapes.axes, shapes.basis), rows)
+    rows = nearest_centres(queries, shapes.centres, 3)[1]
+    squared, nearest = nearest_ellipsoid(queries, ellipsoids(shapes.centres, shapes.axes, shapes.basis), rows)
     return squared[:, 0], nearest[:, 0]
+
+
+def test_that_each_centre_comes_to_the_mean_of_its_patches_and_one_without_any_stays() -> None:
+    means, away = 20 * random(4, WIDTH, seed=3), torch.full((1, WIDTH), 1e3)
+    images = images_around(means, 0.1 * torch.eye(WIDTH), 40)
+    patches = torch.cat([image.phi.flatten(0, 1) for image in images])
+    nearest = torch.cdist(patches, means).argmin(dim=1)
+    expected = torch.stack([patches[nearest == row].mean(dim=0) for row in range(4)])
+    found = centre_shapes(images, 40, torch.cat((means + 1.0, away)), 2, seed=0)  # as if training had moved the patches
+    torch.testing.assert_close(found.centres[:4], expected, atol=2e-3, rtol=0)
+    assert torch.equal(found.centres[4:], away)
 
 
 def test_that_the_axes_are_the_directions_in_which_the_good_patches_vary_most() -> None:
@@ -57,7 +68,7 @@ def test_that_a_step_along_an_axis_counts_less_and_any_other_as_before() -> None
     unit = found.axes[1] @ found.basis / lengths[:, None]
     across = random(WIDTH, seed=5)
     across -= unit.T @ (unit @ across)
-    squared, rows = counted(bank[1] + torch.stack((unit[0], unit[1], across)), bank, found)
+    squared, rows = counted(found.centres[1] + torch.stack((unit[0], unit[1], across)), found)
     plain = torch.cat((1.0 - lengths**2, across.square().sum()[None]))
     assert rows.tolist() == [1, 1, 1]
     assert squared.tolist() == pytest.approx(plain.tolist(), rel=1e-2)
@@ -80,9 +91,9 @@ def test_that_no_axis_is_longer_than_a_step_and_no_distance_grows_or_falls_below
     assert bool((lengths <= 1.001).all())
     assert float((overlap - torch.diag_embed(lengths)).abs().max()) < 5e-3
     queries = 3 * random(50, WIDTH, seed=seed + 7)
-    squared, rows = counted(queries, bank, found)
+    squared, rows = counted(queries, found)
     assert bool((squared >= 0).all())
-    assert bool((squared <= (queries - bank[rows]).square().sum(dim=1) * 1.001).all())
+    assert bool((squared <= (queries - found.centres[rows]).square().sum(dim=1) * 1.001).all())
     assert bool(torch.isfinite(found.radii).all())
 
 
@@ -91,7 +102,7 @@ def test_that_the_squared_radius_is_half_the_mean_squared_distance_drawn_to_that
     images = images_around(bank, spread_along(directions(2), 1.0, 0.3), 40)
     found = centre_shapes(images, 40, bank, 2, seed=0)
     patches = torch.cat([image.phi.flatten(0, 1) for image in images])
-    squared, rows = counted(patches, bank, found)
+    squared, rows = counted(patches, found)
     for row in range(4):
         own = squared[rows == row]
         expected = (own.sum() + 10 * squared.mean()) / (len(own) + 10) / 2

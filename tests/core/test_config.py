@@ -9,12 +9,12 @@ from core.config import (
     Config,
     DescriptorStart,
     FeatureScale,
-    Fit,
     Method,
     Preprocessing,
     Region,
     Resizing,
     Score,
+    StrideFit,
     Training,
     preset,
 )
@@ -45,10 +45,10 @@ def test_that_a_model_from_before_the_setting_says_that_its_descriptor_began_as_
 
 
 def test_that_a_whole_picture_of_a_model_from_before_the_setting_is_padded() -> None:
-    for name, fit in (("standard", Fit.PADDED), ("paper", Fit.ROUNDED)):
+    for name, fit in (("standard", StrideFit.PADDED), ("paper", StrideFit.ROUNDED)):
         data = preset(name).to_json()
-        del data["preprocessing"]["fit"]
-        assert Config.from_json(data).preprocessing.fit is fit
+        del data["preprocessing"]["stride_fit"]
+        assert Config.from_json(data).preprocessing.stride_fit is fit
 
 
 def test_that_paper_is_the_published_configuration() -> None:

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.config import Fit, Preprocessing, Region, Resizing
+from core.config import Preprocessing, Region, Resizing, StrideFit
 from core.errors import ImageError
 from core.placement import Filter, Placement, apply, inspected_pixels, place, valid_cells
 
 ROUNDED = Preprocessing()
-WHOLE = Preprocessing(fit=Fit.PADDED)
+WHOLE = Preprocessing(stride_fit=StrideFit.PADDED)
 SQUARE = Preprocessing(resizing=Resizing.SQUARE)
 CROP = Preprocessing(resizing=Resizing.CROP)
 ALL = [ROUNDED, WHOLE, SQUARE, CROP]

@@ -20,7 +20,7 @@ from PIL import Image
 
 from core import training
 from core.backbone import Backbone
-from core.config import Bank, Config, Fit, Region, Resizing, Score
+from core.config import Bank, Config, Region, Resizing, Score, StrideFit
 from core.errors import CancelledByUser, DatasetError, ExportError, OutputError, ThresholdError
 from core.export import export as exporting
 from core.export import formats, parity
@@ -40,7 +40,9 @@ CENTRE = Region(((0.1, 0.15), (0.93, 0.1), (0.8, 0.9), (0.12, 0.85)))
 HOLE = Region(((0.3, 0.3), (0.52, 0.33), (0.41, 0.6)), ignored=True)
 SIZES = ((32, 32), (64, 64), (56, 73), (200, 90), (33, 401), (120, 121))
 CONFIGS: dict[str, Config] = {
-    "whole": WHOLE_64.with_changes(fit=Fit.ROUNDED, score=Score.TANGENT, bank=Bank.GLOBAL, epochs=1, smoothing=2.0),
+    "whole": WHOLE_64.with_changes(
+        stride_fit=StrideFit.ROUNDED, score=Score.TANGENT, bank=Bank.GLOBAL, epochs=1, smoothing=2.0
+    ),
     "whole, padded, regions": WHOLE_64.with_changes(score=Score.EXCESS, regions=(CENTRE, HOLE)),
     "R": TINY,
     "R, not smoothed": TINY.with_changes(score=Score.NEAREST, centre_axes=0, smoothing=0.0),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from core.config import Fit, Preprocessing, Resizing
+from core.config import Preprocessing, Resizing, StrideFit
 from core.export.graph import Preparation
 from core.export.lengths import divide
 from core.export.resizing import Axis, resize
@@ -54,13 +54,13 @@ def test_that_a_resized_picture_is_pillows_to_the_bit(
 SIDES = st.integers(1, 6000)
 
 
-@pytest.mark.parametrize("fit", Fit)
+@pytest.mark.parametrize("fit", StrideFit)
 @pytest.mark.parametrize("resizing", Resizing)
 @given(height=SIDES, width=SIDES, size=st.integers(32, 400))
 def test_that_a_picture_lies_where_the_engine_puts_it(
-    resizing: Resizing, fit: Fit, height: int, width: int, size: int
+    resizing: Resizing, fit: StrideFit, height: int, width: int, size: int
 ) -> None:
-    preprocessing = Preprocessing(resizing, size, max(32, size * 7 // 8), fit=fit)
+    preprocessing = Preprocessing(resizing, size, max(32, size * 7 // 8), stride_fit=fit)
     picture = torch.zeros(1, 1, 3, dtype=torch.uint8).expand(height, width, 3)
     found = Preparation(preprocessing, 16, torch.float64).place(picture)
     if max(height, width) > 60 * min(height, width) and resizing is Resizing.CROP:
