@@ -95,7 +95,7 @@ def mean_map(maps: Sequence[Map]) -> Map:
     stack = np.stack(maps)
     known = np.isfinite(stack)
     total = np.where(known, stack, 0).sum(axis=0)
-    return (total / np.maximum(known.sum(axis=0), 1)).astype(np.float32)
+    return np.asarray(total / np.maximum(known.sum(axis=0), 1), np.float32)
 
 
 def figures(members: Sequence[Seen], samples: Sequence[Sample], places: Sequence[Placement]) -> dict[str, Any]:
