@@ -1,7 +1,8 @@
-"""Harder sets made of the ones at hand, which no default was chosen by: what is cut out, turned or rotated is real.
+"""Harder sets made of the two real ones at hand: parts and defects are real, cut out and turned.
 
     python benchmarks/derived.py FOLDER --bottle BOTTLE --tile MAGNETIC_TILE
-    python benchmarks/accuracy.py FOLDER/* --protocol R --seeds 0 [--peers PaDiM "PatchCore 1 %, published levels"]
+    python benchmarks/accuracy.py FOLDER/* --protocol R --seeds 0 --out benchmarks/results/derived.csv
+        [--peers PaDiM "PatchCore 1 %, published levels"]
 
 - quarter: the upper left quarter of every bottle; aligned, and each place looks otherwise.
 - strip: the middle half of every bottle, twice as wide as high.
@@ -22,9 +23,9 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.rotated import write_picture
 from core.dataset import open_dataset
 from core.images import read_image, read_mask
-from core.opencv import cv2
 from core.samples import Label, Sample
 
 Picture = NDArray[np.uint8]
@@ -87,14 +88,14 @@ def derive(source: Path, folder: Path, move: Move, seed: int, most: tuple[int, i
         for some, count in zip((dataset.good, dataset.test), most or (None, None), strict=True)
     )
     for number, sample in enumerate(good):
-        _write(folder / "train/good" / f"{number:04d}.png", move(*_pair(sample), random)[0])
+        write_picture(folder / "train/good" / f"{number:04d}.png", move(*_pair(sample), random)[0])
     for number, sample in enumerate(test):
         image, mask = move(*_pair(sample), random)
         if sample.label is Label.DEFECT:
             if np.count_nonzero(mask) < FEWEST:
                 continue
-            _write(folder / "ground_truth" / sample.kind / f"{number:04d}_mask.png", mask)
-        _write(folder / "test" / sample.kind / f"{number:04d}.png", image)
+            write_picture(folder / "ground_truth" / sample.kind / f"{number:04d}_mask.png", mask)
+        write_picture(folder / "test" / sample.kind / f"{number:04d}.png", image)
 
 
 def _drawn(samples: Sequence[Sample], count: int | None, random: np.random.Generator) -> list[Sample]:
@@ -106,12 +107,6 @@ def _pair(sample: Sample) -> Pair:
     image = read_image(sample.path)
     mask = np.zeros(image.shape[:2], np.uint8)
     return image, mask if sample.mask is None else read_mask(sample.mask).astype(np.uint8) * 255
-
-
-def _write(path: Path, image: Picture) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    channels = image if image.ndim == 2 else image[..., ::-1]
-    path.write_bytes(cv2.imencode(".png", np.ascontiguousarray(channels))[1].tobytes())
 
 
 def main() -> None:

@@ -35,16 +35,8 @@ from core.training import train
 Picture = NDArray[np.uint8]
 Change = Callable[[Picture, np.random.Generator], Picture]
 FIELDS = (
-    "dataset",
-    "preset",
-    "light_variation",
-    "seed",
-    "change",
-    "image_auroc",
-    "false_alarm_rate",
-    "miss_rate",
-    "images",
-)
+    "dataset", "preset", "light_variation", "seed", "change", "image_auroc", "false_alarm_rate", "miss_rate", "images",
+)  # fmt: skip
 
 
 def moved(image: Picture, degrees: float, across: float, down: float) -> Picture:
@@ -116,8 +108,8 @@ def main() -> None:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     for folder in arguments.datasets:
-        light = str(arguments.light_variation)
-        same = [row for row in rows if (row["dataset"], str(row["light_variation"])) == (folder.name, light)]
+        told = arguments.light_variation
+        same = [row for row in rows if (row["dataset"], float(row["light_variation"])) == (folder.name, told)]
         rows += measured(folder, arguments, {row["change"] for row in same})
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, FIELDS)

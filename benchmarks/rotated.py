@@ -16,12 +16,12 @@ def write_rotated(dataset: Dataset, folder: Path, seed: int) -> None:
     """Write a data set anew, image and mask turned and cropped alike, 224 × 224 PNG in MVTec AD layout."""
     random = np.random.default_rng(seed)
     for number, sample in enumerate(dataset.good):
-        _write(folder / "train/good" / f"{number:05d}.png", _moved(sample, random)[0])
+        write_picture(folder / "train/good" / f"{number:05d}.png", _moved(sample, random)[0])
     for number, sample in enumerate(dataset.test):
         image, mask = _moved(sample, random)
-        _write(folder / "test" / sample.kind / f"{number:05d}.png", image)
+        write_picture(folder / "test" / sample.kind / f"{number:05d}.png", image)
         if mask is not None and sample.label is Label.DEFECT:
-            _write(folder / "ground_truth" / sample.kind / f"{number:05d}_mask.png", mask)
+            write_picture(folder / "ground_truth" / sample.kind / f"{number:05d}_mask.png", mask)
 
 
 def _moved(sample: Sample, random: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
@@ -46,7 +46,8 @@ def _turned(image: NDArray[np.uint8], angle: float, interpolation: int, border: 
     return np.asarray(turned, np.uint8)
 
 
-def _write(path: Path, image: NDArray[np.uint8]) -> None:
+def write_picture(path: Path, image: NDArray[np.uint8]) -> None:
+    """(H, W, 3) RGB or (H, W) grey as PNG; folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     channels = image if image.ndim == 2 else image[..., ::-1]
     path.write_bytes(cv2.imencode(".png", np.ascontiguousarray(channels))[1].tobytes())

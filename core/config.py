@@ -16,8 +16,8 @@ class Resizing(StrEnum):
     """How an image becomes the network's input."""
 
     WHOLE = "whole"
-    """The whole image, aspect kept, scaled so that its area is about image_size squared; how it meets the coarsest
-    stride says `StrideFit`."""
+    """The whole image, aspect all but kept, its area about image_size squared; how it meets the coarsest stride says
+    `StrideFit`."""
     SQUARE = "R"
     """The paper's R: squashed to image_size x image_size."""
     CROP = "R+C"
@@ -127,8 +127,8 @@ class Preprocessing:
         resizing: See `Resizing`.
         image_size: Pixels: square root of the input's area (whole), side (R), short side before the crop (R+C).
         crop_size: Pixels, R+C only.
-        stride_fit: See `StrideFit`; whole only.
         regions: Regions of interest and ignored regions; empty: the whole picture counts.
+        stride_fit: See `StrideFit`; whole only.
     """
 
     resizing: Resizing = Resizing.WHOLE
@@ -211,9 +211,9 @@ class Training:
         radius_learning_rate: Of the radius.
         weight_decay: Of AdamW.
         holdout: Share of the good images kept out of training for calibration, 0..0.5.
-        light_variation: By which share the light may vary, 0..0.5: above 0 every image is also learned darker and
-            brighter by it, which takes three times the work.
         seed: Of every random choice.
+        light_variation: By which share the light may vary, 0..0.5: above 0 every image is also learned darker and
+            brighter by it, which takes three times the work. Held-out images are scored as they are.
     """
 
     epochs: int = 1
