@@ -158,7 +158,8 @@ class _Cfa(Peer):
             order = torch.randperm(len(images), generator=generator).tolist()
             for start in range(0, len(order), 4):
                 optimiser.zero_grad()
-                loss_of(model(torch.cat([images[row] for row in order[start : start + 4]]))).backward()
+                loss = loss_of(model(torch.cat([images[row] for row in order[start : start + 4]])))
+                loss.backward(retain_graph=True)  # as its own program does: its radius is no leaf of the graph
                 optimiser.step()
         model.eval()
 
