@@ -141,6 +141,8 @@ def _best(epochs: _Epochs, trained: TrainedModel, dataset: Dataset, device: str,
     """The figures that choosing the epoch by the test images would have given, each figure its own, as published."""
     if trained.config.method.score in (Score.EXCESS, Score.TANGENT):
         raise ValueError("the score needs the centres' radii, which are measured after the last epoch only")
+    if trained.companion is not None:
+        raise ValueError("the members of an ensemble are not trained side by side: it has no common epoch")
     figures, method = [], trained.config.method
     for state in epochs.states:
         network = CfaModel(

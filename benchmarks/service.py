@@ -79,7 +79,7 @@ def batching(model: Path, files: Sequence[bytes], sizes: Sequence[int] = (1, 2, 
     from core.placement import apply
 
     inspector = Inspector(load_model(model), device="cpu")
-    config, network = inspector.trained.config, inspector._network
+    config, network = inspector.trained.config, inspector.trained.network
     images = [decode_image(data, "image") for data in files[:16]]
     place_of = geometry(images[0].shape[:2], config, network.stride, network.cell)
     canvases = torch.from_numpy(np.stack([apply(image, place_of.placement) for image in images]))

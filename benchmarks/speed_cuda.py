@@ -37,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from core.backbone import EMBEDDED, random_backbone, spec_of
 from core.config import Config, preset
+from core.cuda.ensemble import EnsembleScorer
 from core.cuda.network import precision
 from core.cuda.scoring import BatchScorer
 from core.inspection import Inspector
@@ -130,8 +131,8 @@ def model(backbone: str, ratio: int, size: int) -> TrainedModel:
 def inspector_on(trained: TrainedModel, device: torch.device) -> tuple[Inspector, BatchScorer]:
     """An inspector that takes the path of a CUDA device, on a CPU as well."""
     inspector = Inspector(trained, device=str(device))
-    inspector._scorer = inspector._scorer or BatchScorer(trained, device)
-    return inspector, inspector._scorer
+    inspector._scorer = inspector._scorer or EnsembleScorer(trained, device)
+    return inspector, inspector._scorer.members[0]
 
 
 def measure_inspection(
@@ -271,7 +272,7 @@ def stages(
     inspector: Inspector, scorer: BatchScorer, images: list[NDArray[np.uint8]], device: torch.device
 ) -> dict[str, float]:
     """Milliseconds an image of each stage on the device, one after the other."""
-    maker = scorer._size(inspector._prepared(images[0])[0]).maker
+    maker = scorer._size(inspector._prepared(images[0])[0][0]).maker
     on_device = torch.from_numpy(np.stack(images)).to(device)
     with torch.inference_mode():
         pooled = scorer._pooled(on_device)

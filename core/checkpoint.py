@@ -30,6 +30,8 @@ from core.version import VERSION
 _KEY = "cfa-checkpoint"
 _VERSION = 1
 _LOG = logging.getLogger(__name__)
+_MEMBERS = 2
+"""At most, of an ensemble."""
 _DIGEST = hashlib.sha256().digest_size
 _ENDS = "Train without resuming to begin anew."
 _MISFITS = (safetensors.SafetensorError, LookupError, TypeError, ValueError, RuntimeError, AttributeError)
@@ -66,7 +68,7 @@ class Checkpoint:
     """The file of one training.
 
     Args:
-        path: Where it is, or will be; None: nowhere, nothing is kept.
+        path: Where it is, or will be; None: nowhere, nothing is kept. An ensemble has a file for each member.
         resume: What to do with one that is there. It is replaced after the first epoch at the soonest.
     """
 
@@ -78,6 +80,16 @@ class Checkpoint:
     def exists(self) -> bool:
         """Whether there is an unfinished training."""
         return self._path is not None and self._path.exists()
+
+    def of_member(self, number: int) -> "Checkpoint":
+        """That of one member of an ensemble, from 0. Each has a file of its own; the first one's has the name of all.
+
+        What there is of a later one is gone on with where it fits, even if an unfinished training is required.
+        """
+        if self._path is None or number == 0:
+            return self
+        resume = Resume.IF_IT_FITS if self._resume is Resume.REQUIRED else self._resume
+        return Checkpoint(self._path.with_name(f"{self._path.name}-{number + 1}"), resume)
 
     def require(self) -> None:
         """See early, before the features are computed, that there is something to go on with where that is asked for.
@@ -127,8 +139,9 @@ class Checkpoint:
     def remove(self) -> None:
         """The training is finished. What cannot be removed stays, and is replaced by the next one."""
         if self._path is not None:
-            with contextlib.suppress(OSError):
-                self._path.unlink(missing_ok=True)
+            for place in (self._path.with_name(f"{self._path.name}-{_MEMBERS}"), self._path):
+                with contextlib.suppress(OSError):
+                    place.unlink(missing_ok=True)
 
 
 def _read(path: Path, fingerprint: str) -> TrainingState:

@@ -129,6 +129,8 @@ class Preprocessing:
         crop_size: Pixels, R+C only.
         regions: Regions of interest and ignored regions; empty: the whole picture counts.
         stride_fit: See `StrideFit`; whole only.
+        second_size: Pixels, as image_size and above it: an ensemble of two scales (CFA++, section 4.2), whose second
+            member sees the picture at this size. 0: one look alone. Not with R+C.
     """
 
     resizing: Resizing = Resizing.WHOLE
@@ -136,6 +138,7 @@ class Preprocessing:
     crop_size: int = 224
     regions: tuple[Region, ...] = ()
     stride_fit: StrideFit = StrideFit.ROUNDED
+    second_size: int = 0
 
     def __post_init__(self) -> None:
         _hold_to_types(self)
@@ -146,6 +149,14 @@ class Preprocessing:
                 self.crop_size <= self.image_size,
                 f"The crop ({self.crop_size}) is larger than the resized image ({self.image_size}); make it smaller.",
             )
+        if self.second_size:
+            size = f"The second size is {self.second_size}"
+            _require(self.second_size <= 2048, f"{size}; use up to 2048 pixels, or 0 for none.")
+            _require(
+                self.second_size > self.image_size,
+                f"{size}, the image size {self.image_size}; the second one must be larger, or 0 for none.",
+            )
+            _require(self.resizing is not Resizing.CROP, f"{size}, but R+C sees one size alone; use 0.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,12 +272,21 @@ class Config:
     method: Method = field(default_factory=Method)
     training: Training = field(default_factory=Training)
 
+    @property
+    def members(self) -> tuple[Self, ...]:
+        """The settings of each member of an ensemble, as if it were alone; one where there is no second size."""
+        pre = self.preprocessing
+        sizes = (pre.image_size, pre.second_size) if pre.second_size else (pre.image_size,)
+        looks = (dataclasses.replace(pre, image_size=size, second_size=0) for size in sizes)
+        return tuple(dataclasses.replace(self, preprocessing=look) for look in looks)
+
     def with_changes(self, **changes: object) -> Self:
         """A copy with single settings replaced by name, wherever they stand (`epochs=3`, `bank_ratio=2`).
 
         None means "leave it". A change between `global` and the other banks brings the number of epochs and the
         learning rate along, unless they are given: `mean` and `ema` only become good by long training, `global` loses
-        by it. The preset's name becomes "custom" if anything but the seed changes.
+        by it. A change to R+C takes the second size away. The preset's name becomes "custom" if anything but the seed
+        changes.
 
         Raises:
             ConfigError: A value is outside its range.
@@ -276,6 +296,8 @@ class Config:
         if bank is not None and (bank == Bank.GLOBAL) != (self.method.bank == Bank.GLOBAL):
             fitting = _TRAINING_OF_GLOBAL if bank == Bank.GLOBAL else _TRAINING_OF_POSITIONAL
             changes = fitting | {name: value for name, value in changes.items() if value is not None}
+        if changes.get("resizing") == Resizing.CROP:
+            changes = {"second_size": 0} | {name: value for name, value in changes.items() if value is not None}
         parts: dict[str, dict[str, Any]] = {"": {}, "preprocessing": {}, "method": {}, "training": {}}
         for name, value in changes.items():
             if value is not None:
@@ -329,7 +351,7 @@ class Config:
 PRESETS: dict[str, Config] = {
     "fast": Config(preset="fast", method=Method(bank_ratio=4)),
     "standard": Config(preset="standard"),
-    "thorough": Config(preset="thorough", preprocessing=Preprocessing(image_size=320)),
+    "thorough": Config(preset="thorough", preprocessing=Preprocessing(second_size=384)),
     "paper": Config(
         preset="paper",
         preprocessing=Preprocessing(resizing=Resizing.CROP),

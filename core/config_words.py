@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from core.config import PRESETS, Bank, Config, FeatureScale, Resizing, Score, StrideFit
+from core.config import PRESETS, Bank, Config, FeatureScale, Preprocessing, Resizing, Score, StrideFit
 from core.threshold import percent
 
 
@@ -33,6 +33,11 @@ def in_words(config: Config) -> str:
 def picture(config: Config) -> str:
     """What of an image the network sees."""
     pre = config.preprocessing
+    seen = _seen(pre)
+    return f"{seen}, and once more at {pre.second_size} × {pre.second_size} (CFA++)" if pre.second_size else seen
+
+
+def _seen(pre: Preprocessing) -> str:
     match pre.resizing:
         case Resizing.WHOLE:
             padded = ", its edge padded" if pre.stride_fit is StrideFit.PADDED else ""

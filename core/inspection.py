@@ -10,17 +10,19 @@ import torch
 from numpy.typing import NDArray
 
 from core.ahead import DECODERS, ahead, finished
+from core.config import Config
 from core.cuda.batches import in_batches
-from core.cuda.scoring import BatchScorer, Scored
+from core.cuda.ensemble import Canvases, EnsembleScorer, Places
 from core.dataset import Sample
 from core.device import choose_device, memory_told
+from core.ensemble import combined
 from core.errors import ImageError
 from core.geometry import Geometry, geometry
 from core.images import read_image
 from core.model import CfaModel, centres_needed
 from core.placement import Placement, apply
 from core.progress import CancelToken, Phase, Progress, Report, silent
-from core.scoring import anomaly_map, image_score
+from core.scoring import Scored, anomaly_map, image_score
 from core.trained_model import TrainedModel
 
 
@@ -31,8 +33,8 @@ class Inspection:
     Attributes:
         sample: The image.
         score: Anomaly score, the maximum of the map over what was inspected; >= 0.
-        anomaly_map: (crop height, crop width) float32 at the resolution of the network's input; 0 where a region was
-            left out; read-only.
+        anomaly_map: (crop height, crop width) float32 at the resolution of the network's input, of an ensemble's first
+            member; 0 where a region was left out; read-only.
         placement: Where the image lay on that input.
     """
 
@@ -78,15 +80,19 @@ class Inspector:
         """
         self.trained = trained
         self._device = choose_device(device)
-        self._scorer: BatchScorer | None = None
+        self._members: tuple[tuple[Config, CfaModel], ...] = tuple(
+            zip(trained.config.members, trained.networks, strict=True)
+        )
+        self._scorer: EnsembleScorer | None = None
+        method = trained.config.method
         with memory_told():
-            if self._device.type == "cuda":
-                self._network: CfaModel = trained.network.eval()  # stays where it is
-                self._scorer = BatchScorer(trained, self._device)
+            for network in trained.networks:
+                network.eval()
+            if self._device.type == "cuda":  # the networks stay where they are
+                self._scorer = EnsembleScorer(trained, self._device)
             else:
-                method = trained.config.method
-                self._network = trained.network.to(self._device).eval()
-                self._network.compile_all(centres_needed(method.score, method.neighbours))
+                for network in trained.networks:
+                    network.to(self._device).compile_all(centres_needed(method.score, method.neighbours))
 
     def inspect(self, image: NDArray[np.uint8], sample: Sample | None = None) -> Inspection:
         """Inspect one image.
@@ -121,32 +127,37 @@ class Inspector:
             return [self._score(one, None) for one in prepared]
         found: dict[int, Inspection] = {}
         with memory_told():
-            for place_of in {place_of for place_of, _ in prepared}:
-                same = [index for index, one in enumerate(prepared) if one[0] is place_of]
-                scored = self._scorer.score([prepared[index][1] for index in same], place_of)
-                found |= {index: _inspection(one, place_of, None) for index, one in zip(same, scored, strict=True)}
+            for places in dict.fromkeys(places for places, _ in prepared):
+                same = [index for index, one in enumerate(prepared) if one[0] == places]
+                scored = self._scorer.score([prepared[index][1] for index in same], places)
+                found |= {index: _inspection(one, places, None) for index, one in zip(same, scored, strict=True)}
         return [found[index] for index in range(len(prepared))]
 
-    def _prepared(self, image: NDArray[np.uint8]) -> tuple[Geometry, NDArray[np.uint8]]:
-        """Where the image lies on the network's input, and that input."""
+    def _prepared(self, image: NDArray[np.uint8]) -> tuple[Places, Canvases]:
+        """Where the image lies on the input of each member, and these inputs."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
             raise ImageError(f"An image is (H, W, 3) uint8 RGB; this array is {image.shape} {image.dtype}.")
-        network = self._network
-        place_of = geometry((image.shape[0], image.shape[1]), self.trained.config, network.stride, network.cell)
-        return place_of, apply(image, place_of.placement)
+        source = image.shape[0], image.shape[1]
+        places = tuple(geometry(source, config, network.stride, network.cell) for config, network in self._members)
+        return places, tuple(apply(image, place_of.placement) for place_of in places)
 
-    def _score(self, prepared: tuple[Geometry, NDArray[np.uint8]], sample: Sample | None) -> Inspection:
-        place_of, pixels = prepared
+    def _score(self, prepared: tuple[Places, Canvases], sample: Sample | None) -> Inspection:
+        places, canvases = prepared
         if self._scorer is not None:
             with memory_told():
-                (scored,) = self._scorer.score([pixels], place_of)
-            return _inspection(scored, place_of, sample)
-        method, network = self.trained.config.method, self._network
+                (scored,) = self._scorer.score([canvases], places)
+            return _inspection(scored, places, sample)
         with memory_told(), torch.inference_mode():
-            canvas = torch.from_numpy(pixels)[None].to(self._device)  # (1, H, W, 3)
-            grid = network(canvas, method.score, method.neighbours)[0]  # (h, w)
+            found = [self._seen(*look) for look in zip(self.trained.networks, canvases, places, strict=True)]
+        return _inspection(combined(found, places, self.trained.units), places, sample)
+
+    def _seen(self, network: CfaModel, pixels: NDArray[np.uint8], place_of: Geometry) -> Scored:
+        """What a member finds."""
+        method = self.trained.config.method
+        canvas = torch.from_numpy(pixels)[None].to(self._device)  # (1, H, W, 3)
+        grid = network(canvas, method.score, method.neighbours)[0]  # (h, w)
         values = anomaly_map(grid.cpu().numpy(), place_of.valid, place_of.inspected, network.cell, method.smoothing)
-        return _inspection(Scored(values, image_score(values, place_of.inspected)), place_of, sample)
+        return Scored(values, image_score(values, place_of.inspected))
 
     def inspect_many(
         self, samples: Sequence[Sample], *, report: Report = silent, cancel: CancelToken | None = None
@@ -196,7 +207,7 @@ class Inspector:
     def _results(self, samples: Sequence[Sample]) -> Generator[Inspection | Failure, None, None]:
         """The results for files, one by one or batch by batch."""
 
-        def decode(sample: Sample) -> tuple[Geometry, NDArray[np.uint8]]:
+        def decode(sample: Sample) -> tuple[Places, Canvases]:
             return self._prepared(read_image(sample.path))
 
         if self._scorer is None:
@@ -207,16 +218,16 @@ class Inspector:
                     except ImageError as error:
                         yield Failure(sample, str(error))
             return
-        waiting = self._scorer.waiting(self.trained.config.preprocessing.image_size)
-        with memory_told(), closing(ahead(decode, samples, workers=DECODERS, waiting=waiting)) as prepared:
-            for sample, outcome in in_batches(prepared, self._scorer):
+        scorer = self._scorer
+        with memory_told(), closing(ahead(decode, samples, workers=DECODERS, waiting=scorer.waiting)) as prepared:
+            for sample, outcome in in_batches(prepared, scorer):
                 if isinstance(outcome, ImageError):
                     yield Failure(sample, str(outcome))
                 else:
                     yield _inspection(outcome[1], outcome[0], sample)
 
 
-def _inspection(scored: Scored, place_of: Geometry, sample: Sample | None) -> Inspection:
+def _inspection(scored: Scored, places: Places, sample: Sample | None) -> Inspection:
     scored.anomaly_map.flags.writeable = False
     name = sample or Sample(Path("image"), "image", None, "", None)
-    return Inspection(name, scored.score, scored.anomaly_map, place_of.placement)
+    return Inspection(name, scored.score, scored.anomaly_map, places[0].placement)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from core.atomic_file import write_bytes
-from core.backbone import require_state, restore_backbone
+from core.backbone import Backbone, require_state, restore_backbone
 from core.config import Config
 from core.digests import state_digest
 from core.errors import CfaError, ModelFileError
@@ -26,18 +26,21 @@ from core.images import shown
 from core.model import CfaModel
 from core.model_header import LENGTH_BYTES, MAX_HEADER, parse, require_layout, require_shallow
 from core.threshold import Threshold
-from core.trained_model import Calibration, TrainedModel, TrainingSummary
+from core.trained_model import Calibration, Companion, TrainedModel, TrainingSummary
 from core.version import VERSION
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """2: with the radii of the centres. 3: with their axes, in half precision, which is all that they have. 4: with how a
-whole picture meets the stride."""
+whole picture meets the stride. 5: with the second member of an ensemble, whose backbone is the first one's."""
 SUFFIX = ".cfa"
 _KEY = "cfa"
 _FIELDS = frozenset(
-    {"format_version", "app_version", "config", "threshold", "calibration", "summary", "created", "digest"}
+    {"format_version", "app_version", "config", "threshold", "calibration", "summary", "created", "digest", "units"}
 )
 """Of the JSON in the header. Another field is another format version."""
+_BACKBONE = "backbone."
+_SECOND = "second."
+"""Before the names of the second member's tensors."""
 _NO_DIGEST = "0" * 64
 _BEFORE_DIGEST = rb"\"digest\": \""
 """As the digest's key stands in the header: the settings are JSON in a string of JSON. A quotation mark within a string
@@ -55,9 +58,11 @@ def save_model(trained: TrainedModel, path: Path) -> None:
         ModelFileError: A figure of the training is not finite, and such a model would not work; or it names too many
             images.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in trained.network.state_dict().items()}
-    tensors["centre_axes"] = tensors["centre_axes"].half()
-    threshold = trained.threshold
+    tensors = {
+        name: (tensor.half() if name.endswith("centre_axes") else tensor).detach().cpu().contiguous()
+        for name, tensor in _state(trained).items()
+    }
+    threshold, companion = trained.threshold, trained.companion
     content: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "app_version": VERSION,
@@ -67,6 +72,7 @@ def save_model(trained: TrainedModel, path: Path) -> None:
         "summary": trained.summary.to_json(),
         "created": trained.created,
         "digest": _NO_DIGEST,
+        "units": None if companion is None else list(companion.units),
     }
     try:
         text = json.dumps(content, allow_nan=False, sort_keys=True)
@@ -91,7 +97,17 @@ def identity(trained: TrainedModel) -> str:
     Threshold, date and the record of the training take no part.
     """
     settings = json.dumps(trained.config.to_json(), sort_keys=True)
-    return hashlib.sha256(f"{settings}{state_digest(trained.network.state_dict())}".encode()).hexdigest()
+    units = "" if trained.companion is None else str(trained.companion.units)
+    return hashlib.sha256(f"{settings}{units}{state_digest(_state(trained))}".encode()).hexdigest()
+
+
+def _state(trained: TrainedModel) -> dict[str, Tensor]:
+    """All tensors by name; the backbone once."""
+    state = dict(trained.network.state_dict())
+    if trained.companion is not None:
+        second = trained.companion.network.state_dict()
+        state |= {f"{_SECOND}{name}": t for name, t in second.items() if not name.startswith(_BACKBONE)}
+    return state
 
 
 def load_model(path: Path) -> TrainedModel:
@@ -128,10 +144,41 @@ def _bring_up_to_date(tensors: dict[str, Tensor], version: int) -> None:
 
 def _build(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TrainedModel:
     config = Config.from_json(content["config"])
-    prefix = "backbone."
-    state = {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
+    _require_fit(all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()))
+    second, first = _parted(tensors, _SECOND)
+    state, _ = _parted(first, _BACKBONE)
     require_state(config.backbone, state)  # a name may stand for a network of any size
     backbone = restore_backbone(config.backbone, state)
+    network = _network(config, backbone, first)
+    _require_fit(bool(second) == (len(config.members) > 1))
+    companion = None
+    if second:
+        one, two = map(float, content["units"])
+        _require_fit(min(one, two) > 0)
+        shared = {f"{_BACKBONE}{name}": tensor for name, tensor in state.items()}
+        companion = Companion(_network(config, backbone, second | shared), (one, two))
+    names, scores = content["calibration"]["names"], content["calibration"]["scores"]
+    _require_fit(len(names) == len(scores))
+    threshold = content["threshold"]
+    return TrainedModel(
+        config=config,
+        network=network,
+        calibration=Calibration(tuple(map(str, names)), tuple(map(float, scores))),
+        threshold=None if threshold is None else Threshold.from_json(threshold),
+        summary=TrainingSummary.from_json(content["summary"]),
+        created=str(content["created"]),
+        companion=companion,
+    )
+
+
+def _parted(tensors: Mapping[str, Tensor], prefix: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Those whose names begin so, without it, and the others."""
+    those = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    return those, {name: tensor for name, tensor in tensors.items() if not name.startswith(prefix)}
+
+
+def _network(config: Config, backbone: Backbone, tensors: Mapping[str, Tensor]) -> CfaModel:
+    """A member on its backbone, from all of its tensors."""
     network = CfaModel(
         backbone, descriptor_ratio=config.method.descriptor_ratio, initial_radius=config.method.initial_radius
     )
@@ -143,21 +190,9 @@ def _build(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
     network.centre_axes = bank.new_zeros(centres, axes.shape[1], directions, dtype=torch.float16)
     network.axis_basis = bank.new_zeros(directions, width)
     _require_fit(all(tensors[name].dtype == mine.dtype for name, mine in network.state_dict().items()))
-    _require_fit(all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()))
     network.load_state_dict(dict(tensors), strict=True)
     network.centre_axes = axes.float()
-    network.requires_grad_(requires_grad=False)
-    names, scores = content["calibration"]["names"], content["calibration"]["scores"]
-    _require_fit(len(names) == len(scores))
-    threshold = content["threshold"]
-    return TrainedModel(
-        config=config,
-        network=network.eval(),
-        calibration=Calibration(tuple(map(str, names)), tuple(map(float, scores))),
-        threshold=None if threshold is None else Threshold.from_json(threshold),
-        summary=TrainingSummary.from_json(content["summary"]),
-        created=str(content["created"]),
-    )
+    return network.requires_grad_(requires_grad=False).eval()
 
 
 def _require_fit(ok: bool) -> None:

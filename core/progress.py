@@ -56,6 +56,8 @@ class Progress:
         total: Units in this phase; 0 where it is not known.
         unit: What is counted ("images", "epochs", "batches").
         step: In the training phase, the latest record; otherwise None.
+        part: Which member of an ensemble it is, from 1.
+        parts: How many members there are; 1 for what is done with all of them at once.
     """
 
     phase: Phase
@@ -63,6 +65,8 @@ class Progress:
     total: float
     unit: str = "images"
     step: StepRecord | None = None
+    part: int = 1
+    parts: int = 1
 
 
 class Report(Protocol):

@@ -3,7 +3,7 @@
 Nothing but the image and the model enters a score: no scaling over a test set, no best epoch.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +13,18 @@ from torch.nn import functional
 
 from core.config import Score
 from core.opencv import cv2
+
+
+class Scored(NamedTuple):
+    """The result for one image.
+
+    Attributes:
+        anomaly_map: (crop height, crop width) float32.
+        score: Its maximum over what is inspected.
+    """
+
+    anomaly_map: NDArray[np.float32]
+    score: float
 
 
 def patch_scores(squared_distances: Tensor, score: Score, radii: Tensor | None = None) -> Tensor:

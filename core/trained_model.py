@@ -48,10 +48,10 @@ class TrainingSummary:
         skipped: Images that could not be read.
         seconds: Wall time.
         device: In words.
-        bank_size: M.
+        bank_size: M, of all members of an ensemble together.
         channels: D'.
-        level_scale: Factor on the features of each level.
-        history: Means over the training steps, in order; empty for 0 epochs.
+        level_scale: Factor on the features of each level, member after member.
+        history: Means over the training steps, in order, member after member; empty for 0 epochs.
         notes: Remarks for the user.
     """
 
@@ -65,6 +65,16 @@ class TrainingSummary:
     level_scale: tuple[float, ...]
     history: tuple[StepRecord, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def histories(self) -> tuple[tuple[StepRecord, ...], ...]:
+        """The history of each member: its epochs begin anew."""
+        found: list[list[StepRecord]] = []
+        for record in self.history:
+            if not found or record.epoch <= found[-1][-1].epoch:
+                found.append([])
+            found[-1].append(record)
+        return tuple(map(tuple, found))
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists, strings and numbers."""
@@ -82,16 +92,30 @@ class TrainingSummary:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Companion:
+    """The second member of an ensemble of two scales (CFA++, section 4.2).
+
+    Attributes:
+        network: Its weights; the backbone is the first member's.
+        units: Of the first and of the second member: what its maps are divided by, see `core.ensemble`. Above 0.
+    """
+
+    network: "CfaModel"
+    units: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TrainedModel:
     """A model ready to inspect.
 
     Attributes:
         config: Every setting it was trained with.
-        network: The weights; do not change them.
+        network: The weights, of the first member where there are two; do not change them.
         calibration: Held-out images and scores.
         threshold: None where no image was held out and nobody has set one yet.
         summary: What happened in training.
         created: UTC, ISO 8601.
+        companion: The second member of an ensemble, with `config.preprocessing.second_size` alone.
     """
 
     config: Config
@@ -100,6 +124,17 @@ class TrainedModel:
     threshold: Threshold | None
     summary: TrainingSummary
     created: str
+    companion: Companion | None = None
+
+    @property
+    def networks(self) -> "tuple[CfaModel, ...]":
+        """Of each member, in the order of `config.members`."""
+        return (self.network,) if self.companion is None else (self.network, self.companion.network)
+
+    @property
+    def units(self) -> tuple[float, ...]:
+        """What each member's maps are divided by where there are several."""
+        return (1.0,) if self.companion is None else self.companion.units
 
     def with_threshold(self, threshold: Threshold | None) -> Self:
         """The same model with another threshold; no training is needed."""

@@ -78,6 +78,17 @@ FIELDS: tuple[Choice | Number, ...] = (
         step=32,
         suffix=" px",
     ),
+    Number(
+        "second_size",
+        "Second size",
+        "Every picture is also looked at this large, and the two maps are averaged (an ensemble, CFA++): finds small "
+        "and faint defects more surely, and takes about four times as long. None with “Centre only”.",
+        0,
+        2048,
+        lambda c: c.preprocessing.second_size,
+        step=32,
+        suffix=" px",
+    ),
     Choice(
         "bank",
         "Memory of good",

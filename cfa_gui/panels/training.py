@@ -20,7 +20,11 @@ from core.progress import Progress, StepRecord
 PRESETS = (
     ("fast", "Fast", "Smaller memory of good parts: quicker to train and to inspect."),
     ("standard", "Standard", "For most parts; needs no alignment."),
-    ("thorough", "Thorough", "Larger pictures: finds smaller defects, takes longer."),
+    (
+        "thorough",
+        "Thorough",
+        "Looks at every picture twice, the second time larger: finds more, takes about four times as long.",
+    ),
     ("paper", "Paper", "The published settings: 30 rounds, centre crop, aligned parts, no held-out images."),
 )
 _COMPARE_MS = 200

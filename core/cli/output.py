@@ -184,7 +184,7 @@ class ProgressBars:
             TextColumn("{task.fields[detail]}"),
             console=_stderr,
         )
-        self._tasks: dict[Phase, TaskID] = {}
+        self._tasks: dict[tuple[Phase, int, int], TaskID] = {}
 
     def __enter__(self) -> "ProgressBars":
         self._bars.start()
@@ -197,12 +197,15 @@ class ProgressBars:
         """A `core.progress.Report`."""
         if progress.total <= 0:
             return
-        task = self._tasks.get(progress.phase)
+        which = progress.phase, progress.part, progress.parts
+        task = self._tasks.get(which)
         if task is None:
             self._finish()
             name = progress.phase.value.capitalize()
+            if progress.parts > 1:
+                name += f", size {progress.part} of {progress.parts}"
             task = self._bars.add_task(name, total=progress.total, unit=progress.unit, detail="")
-            self._tasks[progress.phase] = task
+            self._tasks[which] = task
         step = progress.step
         detail = "" if step is None else f"loss {step.loss:.1f}, r² {step.radius_squared:.3f}"
         self._bars.update(task, completed=progress.done, total=progress.total, detail=detail)

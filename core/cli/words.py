@@ -92,13 +92,14 @@ def print_model(trained: TrainedModel, path: Path) -> None:
 
 
 def _loss_rows(trained: TrainedModel) -> Iterator[tuple[str, str]]:
-    history = trained.summary.history
-    if history:
+    histories = trained.summary.histories
+    for number, history in enumerate(histories):
+        which = f", size {number + 1}" if len(histories) > 1 else ""
         first, last = history[0], history[-1]
-        yield "Loss", f"{first.loss:.4g} at first, {last.loss:.4g} at last"
-        yield "Radius²", f"{last.radius_squared:.3g} (mean nearest distance² {last.nearest_squared:.3g})"
+        yield f"Loss{which}", f"{first.loss:.4g} at first, {last.loss:.4g} at last"
+        yield f"Radius²{which}", f"{last.radius_squared:.3g} (mean nearest distance² {last.nearest_squared:.3g})"
         yield (
-            "Repulsion",
+            f"Repulsion{which}",
             f"active on {100 * max(record.repulsion_active for record in history):.1f} % of the terms at most",
         )
 

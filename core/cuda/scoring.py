@@ -8,13 +8,13 @@ need a CUDA device.
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from core.config import Method
 from core.cuda.descriptors import FoldedDescriptor
 from core.cuda.maps import MapMaker
 from core.cuda.network import PooledMaps
@@ -22,10 +22,9 @@ from core.cuda.recording import Recording
 from core.cuda.search import HalfSearch
 from core.device import current
 from core.geometry import Geometry
-from core.model import centres_needed
+from core.model import CfaModel, centres_needed
 from core.neighbours import CANDIDATES, Ellipsoids, nearest_ellipsoid
-from core.scoring import patch_scores
-from core.trained_model import TrainedModel
+from core.scoring import Scored, patch_scores
 
 _BATCH_PIXELS = 64 * 256 * 256
 """Of the network's input, at once."""
@@ -34,18 +33,6 @@ _DESCRIBED = 1 << 26
 _WAITING = 128
 _SIZES = 8
 """Sizes of images that are kept ready."""
-
-
-class Scored(NamedTuple):
-    """The result for one image.
-
-    Attributes:
-        anomaly_map: (crop height, crop width) float32.
-        score: Its maximum.
-    """
-
-    anomaly_map: NDArray[np.float32]
-    score: float
 
 
 class Pending:
@@ -79,15 +66,14 @@ class _Size:
 
 
 class BatchScorer:
-    """A trained model on a device; may be called from any thread."""
+    """A trained network on a device; may be called from any thread."""
 
-    def __init__(self, trained: TrainedModel, device: torch.device) -> None:
-        """Copy to the device what scoring needs; the model stays where it is.
+    def __init__(self, network: CfaModel, method: Method, device: torch.device) -> None:
+        """Copy to the device what scoring needs; the network stays where it is.
 
         Raises:
             torch.OutOfMemoryError: The device is too small.
         """
-        network, method = trained.network, trained.config.method
         self._device, self._method, self._cell = device, method, network.cell
         folded = network.folded()
         count = centres_needed(method.score, method.neighbours)

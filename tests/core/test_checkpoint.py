@@ -153,7 +153,7 @@ def test_that_a_training_anew_leaves_an_unfinished_one_until_it_has_an_epoch_of_
         raise CancelledByUser
 
     with monkeypatch.context() as patch:
-        patch.setattr("core.training._build_bank", cancelled)
+        patch.setattr("core.member_training._build_bank", cancelled)
         result = cfa("train", root, *TRAIN_OPTIONS, "--out", tmp_path / "a.cfa")
     assert result.status == 1
     assert "--resume would go on with it" in result.err

@@ -23,7 +23,7 @@ from core.errors import ModelFileError, OutputError
 from core.inspection import Inspection, Inspector
 from core.model_file import FORMAT_VERSION, load_model, save_model
 from core.threshold import BestF1, Threshold, false_alarm_threshold, manual_threshold
-from core.trained_model import Calibration, Skipped, TrainedModel
+from core.trained_model import Calibration, Companion, Skipped, TrainedModel
 from tests.core.cli_runs import files, model_bytes, model_in, picture, write
 
 Tensors = dict[str, torch.Tensor]
@@ -325,7 +325,9 @@ def test_that_a_failed_save_keeps_the_old_model(
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_that_a_model_is_saved_with_any_preset(name: str, trained: TrainedModel, tmp_path: Path) -> None:
-    save_model(replace(trained, config=PRESETS[name], threshold=None), tmp_path / "a.cfa")
+    companion = Companion(trained.network, (0.5, 2.0)) if name == "thorough" else None
+    model = replace(trained, config=PRESETS[name], threshold=None, companion=companion)
+    save_model(model, tmp_path / "a.cfa")
     loaded = load_model(tmp_path / "a.cfa")
     assert loaded.config == PRESETS[name]
     assert loaded.threshold is None

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from core import memory_bank, training
+from core import member_training, memory_bank, training
 from core.backbone import Backbone
 from core.config import Bank, DescriptorStart, FeatureScale, Score
 from core.descriptor import Descriptor
@@ -141,11 +141,11 @@ def test_that_features_to_loss_gradients_and_score_equal_the_published_formulas(
 
 def test_that_the_published_scale_divides_each_level_by_its_channel_count_where_the_authors_do() -> None:
     config = TINY.with_changes(feature_scale=FeatureScale.PUBLISHED)
-    run = training._Run(config, torch.device("cpu"), silent, CancelToken())
+    run = member_training.Run(config, torch.device("cpu"), 0, silent, CancelToken())
     for layout in LAYOUTS.values():
         model = fixed_case(layout, (8, 8)).model
         model.level_scale.fill_(1.0)
-        training._set_level_scale(model, cast("Features", None), run)
+        member_training._set_level_scale(model, cast("Features", None), run)
         expected = [1 / c if layout.divide_by_channels else 1.0 for c in layout.channels]
         assert model.level_scale.tolist() == pytest.approx(expected)
 
@@ -184,7 +184,7 @@ def test_that_cached_training_takes_the_steps_of_the_published_form(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Several epochs of the engine's path against full-resolution features, the whole distance matrix and autograd."""
-    monkeypatch.setattr(training, "_STEPS_PER_RECORD", 1)
+    monkeypatch.setattr(member_training, "_STEPS_PER_RECORD", 1)
     monkeypatch.setattr(CfaModel, "compile_backbone", lambda _network: None)  # a millionth grows in some steps
     samples = write_parts(tmp_path, sizes)
     config = WHOLE_64.with_changes(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from core import training
+from core import member_training
 from core.backbone import Backbone
 from core.config import Bank, Config, DescriptorStart, Score
 from core.descriptor import Descriptor
@@ -180,7 +180,7 @@ def test_that_r_moves_repulsion_becomes_active_and_the_record_shows_it(trained_w
 def test_that_the_record_holds_means_over_its_steps(trained_with: TrainedWith, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nine steps, recorded one by one; or, where few records are wanted, after the fourth, the eighth and the last."""
     every = trained_with(epochs=1, batch_size=1).summary.history
-    monkeypatch.setattr(training, "_RECORDS", 2)
+    monkeypatch.setattr(member_training, "_RECORDS", 2)
     some = trained_with(epochs=1, batch_size=1).summary.history
     assert [record.epoch for record in some] == pytest.approx([4 / 9, 8 / 9, 1.0])
     assert len(every) == 9

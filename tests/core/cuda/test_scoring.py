@@ -11,6 +11,7 @@ import torch
 from core.backbone import random_backbone
 from core.config import Config, Region, Score
 from core.cuda import scoring
+from core.cuda.ensemble import EnsembleScorer
 from core.cuda.maps import MapMaker
 from core.cuda.scoring import BatchScorer
 from core.errors import ImageError, OutOfMemoryError
@@ -55,7 +56,7 @@ def on(device: str, trained: TrainedModel) -> Inspector:
     """An inspector that takes the batched path, on whichever device."""
     inspector = Inspector(trained, device=device)
     if device == "cpu":
-        inspector._scorer = BatchScorer(trained, torch.device("cpu"))
+        inspector._scorer = EnsembleScorer(trained, torch.device("cpu"))
     return inspector
 
 
@@ -63,7 +64,8 @@ def recording(trained: TrainedModel) -> Inspector:
     """As `on` a CPU, but recording as on a device."""
     inspector = on("cpu", trained)
     assert inspector._scorer is not None
-    inspector._scorer._records = True
+    for scorer in inspector._scorer.members:
+        scorer._records = True
     return inspector
 
 
@@ -214,8 +216,8 @@ def test_that_recordings_are_given_up_before_the_batch_is_halved(monkeypatch: py
     trained = model(TINY.with_changes(image_size=64))
     monkeypatch.setattr(scoring, "Recording", PlayedBack)
     inspector = recording(trained)
-    scorer = inspector._scorer
-    assert scorer is not None
+    assert inspector._scorer is not None
+    (scorer,) = inspector._scorer.members
     images = [picture(seed, 64, 64) for seed in range(7)]
     right = [inspector.inspect(image).score for image in images]
     tried: list[int] = []
@@ -253,8 +255,8 @@ def test_that_files_of_mixed_sizes_come_in_order_and_broken_ones_are_named(devic
 def test_that_only_as_many_sizes_are_kept_ready_as_fit() -> None:
     trained = model(WHOLE_64)
     inspector = on("cpu", trained)
-    scorer = inspector._scorer
-    assert scorer is not None
+    assert inspector._scorer is not None
+    (scorer,) = inspector._scorer.members
     for width in range(40, 80):
         inspector.inspect(picture(width, 50, width))
     assert len(scorer._ready) == scoring._SIZES

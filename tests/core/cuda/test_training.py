@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from core import training, training_steps
+from core import member_training, training_steps
 from core.backbone import Backbone
 from core.checkpoint import Checkpoint
 from core.config import Bank, DescriptorStart, Score
@@ -92,7 +92,9 @@ def test_that_pyramids_in_half_precision_come_back_rounded_and_stacked(device: s
 @pytest.fixture
 def as_on_a_device(monkeypatch: pytest.MonkeyPatch, shared_backbone: None) -> None:
     """A training on the CPU takes its steps as one on a device does."""
-    monkeypatch.setattr(training, "training_search", lambda _channels, bank, count, _patches: DeviceSearch(bank, count))
+    monkeypatch.setattr(
+        member_training, "training_search", lambda _channels, bank, count, _patches: DeviceSearch(bank, count)
+    )
     monkeypatch.setattr(training_steps, "Recording", PlayedBack)
     monkeypatch.setattr(PlayedBack, "played", 0)
 
@@ -111,7 +113,7 @@ def test_that_steps_as_on_a_device_come_to_what_those_of_the_cpu_come_to(
         plain = on_device(parts, "cpu", **changes)
     assert PlayedBack.played == 3 * 2
     close(recorded, plain, 1e-6)
-    monkeypatch.setattr(training, "training_search", training_search)
+    monkeypatch.setattr(member_training, "training_search", training_search)
     close(recorded, on_device(parts, "cpu", **changes), 1e-3)
     assert not torch.allclose(recorded.network.descriptor.weight, trained.network.descriptor.weight, rtol=1e-2)
 
@@ -136,7 +138,7 @@ def test_that_padded_pictures_of_several_sizes_train_as_on_the_cpu(
     config = WHOLE_64.with_changes(bank=Bank.GLOBAL, bank_ratio=4, epochs=2)
     ours = train(parts, config, device="cpu")
     assert PlayedBack.played == 0
-    monkeypatch.setattr(training, "training_search", training_search)
+    monkeypatch.setattr(member_training, "training_search", training_search)
     close(ours, train(parts, config, device="cpu"), 1e-3)
 
 

@@ -28,8 +28,8 @@ def no_triton(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("backbone", ["lite0", "resnet18"])
 def test_that_scoring_stays_on_the_device_from_pixels_to_maps(score: Score, backbone: str) -> None:
     trained = model(WHOLE_64.with_changes(score=score, backbone=backbone, regions=(RIGHT, HOLE)))
-    place_of, canvas = Inspector(trained, device="cpu")._prepared(picture(0, 56, 73))
-    scorer = BatchScorer(trained, torch.device("cpu"))
+    (place_of,), (canvas,) = Inspector(trained, device="cpu")._prepared(picture(0, 56, 73))
+    scorer = BatchScorer(trained.network, trained.config.method, torch.device("cpu"))
     if backbone == "resnet18":
         scorer._pooled = PooledMaps(trained.network.backbone, torch.device("cpu"), splits=True)
         assert scorer._pooled.splits

@@ -1,0 +1,280 @@
+"""Train one member on good images alone: features once, memory bank once, then descriptor and radius by gradient."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.ahead import AHEAD, DECODERS, ahead
+from core.backbone import Backbone
+from core.centre_shapes import centre_shapes
+from core.checkpoint import Checkpoint, TrainingState, fingerprint_of, restore, restore_network, state_of
+from core.config import Bank, Config, FeatureScale, Score
+from core.cuda.network import PooledMaps
+from core.dataset import Sample
+from core.device import current, room_on
+from core.errors import DatasetError, ImageError
+from core.exposure import exposures
+from core.feature_cache import FeatureCache
+from core.geometry import geometry
+from core.images import read_image
+from core.memory_bank import Described, centre_radii, ema_bank, global_bank, mean_bank, mean_nearest_squared
+from core.model import CfaModel
+from core.placement import apply
+from core.progress import CancelToken, Phase, Progress, Report, StepRecord
+from core.trained_model import Skipped
+from core.training_search import training_search
+from core.training_steps import Features, gradients_of
+
+REFERENCE_SQUARED_DISTANCE = 0.5
+"""The untrained mean nearest squared distance that `FeatureScale.REFERENCE` sets."""
+_FINEST_LEVEL_WEIGHT = 0.7
+_SCALE_SAMPLE = 4096
+_RECORDS = 400
+_STEPS_PER_RECORD = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """What every step of a training needs.
+
+    Attributes:
+        config: Every setting of the member.
+        device: Where it is trained.
+        memory_budget: Bytes of memory for the cached features.
+        report: Told of progress.
+        cancel: Checked at least once a batch.
+    """
+
+    config: Config
+    device: torch.device
+    memory_budget: int
+    report: Report
+    cancel: CancelToken
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Member:
+    """What a training leaves behind.
+
+    Attributes:
+        network: On the CPU, frozen.
+        images: How many it was trained on.
+        skipped: What could not be read.
+        history: Means over the training steps.
+    """
+
+    network: CfaModel
+    images: int
+    skipped: tuple[Skipped, ...]
+    history: tuple[StepRecord, ...]
+
+
+def train_member(training: Sequence[Sample], backbone: Backbone, run: Run, kept: Checkpoint) -> Member:
+    """Train the descriptor of one network, and measure its centres.
+
+    Args:
+        training: Good images.
+        backbone: Frozen; several members may share it.
+        run: See there.
+        kept: Where each epoch is kept; if it holds this very training, it is gone on with.
+
+    Raises:
+        DatasetError: None of the images can be read.
+        CheckpointError: The checkpoint was asked for and cannot be used.
+        CancelledByUser: The token was set.
+    """
+    config = run.config
+    budget, half = room_on(run.device, run.memory_budget), run.device.type == "cuda"
+    with current(run.device), FeatureCache(run.device, budget, half=half) as cache:
+        generator = torch.Generator().manual_seed(config.training.seed)
+        network = CfaModel(
+            backbone,
+            descriptor_ratio=config.method.descriptor_ratio,
+            initial_radius=config.method.initial_radius,
+            start=config.method.descriptor_start,
+            generator=generator,
+        ).to(run.device)
+        if run.device.type == "cpu":
+            network.compile_backbone()
+        masks, contents, skipped = _fill(cache, network, training, run)
+        features = Features(cache, network, masks)
+        fingerprint = fingerprint_of(contents, config, network, run.device)
+        left = kept.load(fingerprint)
+        if left is None:
+            _set_level_scale(network, features, run)
+            _build_bank(network, features, run)
+        else:
+            restore_network(left, network)
+        history = _optimise(network, features, generator, left, lambda state: kept.save(fingerprint, state), run)
+        described = features.described(lambda _done: run.cancel.check())
+        _measure_shapes(network, described, len(features), config)
+    network.requires_grad_(requires_grad=False).cpu()
+    return Member(network.eval(), len(training) - len(skipped), tuple(skipped), tuple(history))
+
+
+def _measure_shapes(network: CfaModel, described: Iterator[Described], count: int, config: Config) -> None:
+    """The shapes of the centres, under the trained descriptor."""
+    method, seed = config.method, config.training.seed
+    if method.centre_axes == 0 or method.score is Score.CERTAINTY or len(network.bank[0]) < 2:
+        network.centre_radii.copy_(centre_radii(described, count, network.bank, seed))
+        return
+    shapes = centre_shapes(described, count, network.bank, method.centre_axes, seed)
+    network.set_bank(shapes.centres)
+    network.set_shapes(shapes.axes, shapes.basis, shapes.radii)
+
+
+def _fill(
+    cache: FeatureCache, network: CfaModel, samples: Sequence[Sample], run: Run
+) -> tuple[list[Tensor], list[str], list[Skipped]]:
+    """One pass through the backbone; of each picture the (h, w) mask of valid patches and a digest; what was skipped.
+
+    An image gives one picture, or one for each exposure.
+    """
+    masks: list[Tensor] = []
+    contents: list[str] = []
+    skipped: list[Skipped] = []
+    pyramid: Callable[[Tensor], list[Tensor]] = network.pyramid
+    if run.device.type == "cuda":
+        pyramid = PooledMaps(network.backbone, run.device)  # nothing is scaled yet
+
+    def prepared(sample: Sample) -> tuple[list[NDArray[np.uint8]], NDArray[np.bool_]]:
+        image = read_image(sample.path)
+        place_of = geometry((image.shape[0], image.shape[1]), run.config, network.stride, network.cell)
+        return exposures(apply(image, place_of.placement), run.config.training.light_variation), place_of.valid
+
+    workers = DECODERS if run.device.type == "cuda" else 1
+    with closing(ahead(prepared, samples, workers=workers, waiting=workers * AHEAD)) as pictures:
+        for done in range(len(samples)):
+            run.cancel.check()
+            sample, picture = next(pictures)
+            try:
+                canvases, valid = picture.result()
+            except ImageError as error:
+                skipped.append(Skipped(sample.name, str(error)))
+            else:
+                for canvas in canvases:
+                    cache.append(pyramid(torch.from_numpy(canvas)[None].to(run.device)))
+                    masks.append(torch.from_numpy(valid))
+                    contents.append(hashlib.sha256(canvas.tobytes()).hexdigest())
+            run.report(Progress(Phase.FEATURES, done + 1, len(samples)))
+    if not masks:
+        raise DatasetError(f"None of the {len(samples)} training images can be read. The first: {skipped[0].message}")
+    return masks, contents, skipped
+
+
+def _set_level_scale(network: CfaModel, features: Features, run: Run) -> None:
+    """Bring the features to the scale that the constants of the loss ask for (docs/adr: feature scale)."""
+    if run.config.method.feature_scale is FeatureScale.PUBLISHED:
+        if network.backbone.divide_by_channels:
+            network.level_scale.copy_(1.0 / torch.tensor(network.backbone.channels, device=run.device))
+        return
+    network.level_scale[0] = _FINEST_LEVEL_WEIGHT  # it sees grain and edges more than parts
+    distance = reference_squared_distance(network, features, run.config.training.seed)
+    if distance > 0:
+        network.level_scale.mul_((REFERENCE_SQUARED_DISTANCE / distance) ** 0.5)
+
+
+@torch.no_grad()
+def reference_squared_distance(network: CfaModel, features: Features, seed: int) -> float:
+    """Mean squared distance from a random patch to the nearest of as many other random patches, without coordinates."""
+    generator = torch.Generator().manual_seed(seed)
+    quota = -(-2 * _SCALE_SAMPLE // len(features))
+    sample = []
+    for index in range(len(features)):
+        linear = network.descriptor.project(features.pyramid([index]))[0].permute(1, 2, 0)[features.masks[index]]
+        sample.append(linear[torch.randperm(len(linear), generator=generator)[:quota].to(linear.device)])
+    patches = torch.cat(sample)
+    order = torch.randperm(len(patches), generator=generator).to(patches.device)
+    half = len(patches) // 2
+    return mean_nearest_squared(patches[order[:half]], patches[order[half:]])
+
+
+def _build_bank(network: CfaModel, features: Features, run: Run) -> None:
+    method, seed = run.config.method, run.config.training.seed
+    minimum = method.neighbours + method.hard_negatives
+
+    def report(done: int) -> None:
+        run.cancel.check()
+        run.report(Progress(Phase.BANK, done, len(features)))
+
+    def report_clustering(done: int, total: int) -> None:
+        run.cancel.check()
+        run.report(Progress(Phase.CLUSTERING, done, total, "batches"))
+
+    images = features.described(report)
+    if method.bank is Bank.MEAN:
+        bank = mean_bank(images, method.bank_ratio, seed, minimum, report_clustering)
+    elif method.bank is Bank.EMA:
+        bank = ema_bank(images, method.bank_ratio, method.ema_beta, seed, minimum)
+    else:
+        bank = global_bank(images, len(features), method.bank_ratio, seed, minimum, report_clustering)
+    if len(bank) < minimum:
+        raise DatasetError(
+            f"The images give only {len(bank)} patches; K + J = {minimum} are needed. Use a larger image size."
+        )
+    network.set_bank(bank)
+
+
+def _optimise(
+    network: CfaModel,
+    features: Features,
+    generator: torch.Generator,
+    left: TrainingState | None,
+    keep: Callable[[TrainingState], None],
+    run: Run,
+) -> list[StepRecord]:
+    """The epochs that are not done yet; `left` is where an earlier run was cut off, `keep` is told after each epoch."""
+    settings, method = run.config.training, run.config.method
+    groups: list[dict[str, Any]] = [
+        {"params": list(network.descriptor.parameters()), "lr": settings.learning_rate},
+        {"params": [network.radius], "lr": settings.radius_learning_rate},
+    ]
+    optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, amsgrad=True, fused=True)
+    steps = -(-len(features) // settings.batch_size)
+    recorder, first = _Recorder(), 0
+    if left is not None:
+        restore(left, optimiser, generator)
+        recorder.history.extend(left.history)
+        first = left.epochs
+    patches = settings.batch_size * features.masks[0].numel()
+    count = method.neighbours + method.hard_negatives
+    search = training_search(network.backbone.channels, network.bank, count, patches)
+    gradients = gradients_of(network, features, search, method, settings.batch_size)
+    stride = max(1, min(_STEPS_PER_RECORD, settings.epochs * steps // _RECORDS))  # a short training shows every step
+    for epoch in range(first, settings.epochs):
+        order = torch.randperm(len(features), generator=generator).tolist()
+        for step in range(steps):
+            run.cancel.check()
+            batch = order[step * settings.batch_size : (step + 1) * settings.batch_size]
+            recorder.add(gradients(batch))
+            optimiser.step()
+            done = epoch + (step + 1) / steps
+            if (step + 1) % stride == 0 or step + 1 == steps:
+                record = recorder.flush(done)
+                run.report(Progress(Phase.TRAINING, done, settings.epochs, "epochs", record))
+        keep(state_of(network, optimiser, generator, epoch + 1, recorder.history))
+    return recorder.history
+
+
+class _Recorder:
+    """Means over steps; reads from the device only when flushed."""
+
+    def __init__(self) -> None:
+        self.history: list[StepRecord] = []
+        self._figures: list[Tensor] = []
+
+    def add(self, figures: Tensor) -> None:
+        self._figures.append(figures)
+
+    def flush(self, epoch: float) -> StepRecord:
+        record = StepRecord(epoch, *torch.stack(self._figures).mean(dim=0).tolist())
+        self.history.append(record)
+        self._figures.clear()
+        return record
