@@ -129,8 +129,8 @@ class Preprocessing:
         crop_size: Pixels, R+C only.
         regions: Regions of interest and ignored regions; empty: the whole picture counts.
         stride_fit: See `StrideFit`; whole only.
-        second_size: Pixels, as image_size and above it: an ensemble of two scales (CFA++, section 4.2), whose second
-            member sees the picture at this size. 0: one look alone. Not with R+C.
+        second_scale: An ensemble of two scales (CFA++, section 4.2): the second member sees the picture so many times
+            as large, above 1 and up to 4. 0: one member alone. Not with R+C.
     """
 
     resizing: Resizing = Resizing.WHOLE
@@ -138,7 +138,7 @@ class Preprocessing:
     crop_size: int = 224
     regions: tuple[Region, ...] = ()
     stride_fit: StrideFit = StrideFit.ROUNDED
-    second_size: int = 0
+    second_scale: float = 0.0
 
     def __post_init__(self) -> None:
         _hold_to_types(self)
@@ -149,14 +149,19 @@ class Preprocessing:
                 self.crop_size <= self.image_size,
                 f"The crop ({self.crop_size}) is larger than the resized image ({self.image_size}); make it smaller.",
             )
-        if self.second_size:
-            size = f"The second size is {self.second_size}"
-            _require(self.second_size <= 2048, f"{size}; use up to 2048 pixels, or 0 for none.")
+        if self.second_scale:
+            second = f"The second scale is {self.second_scale:g}"
+            _require(1.0 < self.second_scale <= 4.0, f"{second}; use above 1 and up to 4, or 0 for none.")
+            _require(self.resizing is not Resizing.CROP, f"{second}, but R+C sees one size alone; use 0.")
             _require(
-                self.second_size > self.image_size,
-                f"{size}, the image size {self.image_size}; the second one must be larger, or 0 for none.",
+                self.second_size <= 2048,
+                f"{second}, which makes {self.second_size} pixels of {self.image_size}; use less, or 0 for none.",
             )
-            _require(self.resizing is not Resizing.CROP, f"{size}, but R+C sees one size alone; use 0.")
+
+    @property
+    def second_size(self) -> int:
+        """As image_size, of the second member; 0 where there is none."""
+        return round(self.image_size * self.second_scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,10 +279,10 @@ class Config:
 
     @property
     def members(self) -> tuple[Self, ...]:
-        """The settings of each member of an ensemble, as if it were alone; one where there is no second size."""
+        """The settings of each member of an ensemble, as if it were alone; one where there is no second scale."""
         pre = self.preprocessing
         sizes = (pre.image_size, pre.second_size) if pre.second_size else (pre.image_size,)
-        looks = (dataclasses.replace(pre, image_size=size, second_size=0) for size in sizes)
+        looks = (dataclasses.replace(pre, image_size=size, second_scale=0.0) for size in sizes)
         return tuple(dataclasses.replace(self, preprocessing=look) for look in looks)
 
     def with_changes(self, **changes: object) -> Self:
@@ -285,7 +290,7 @@ class Config:
 
         None means "leave it". A change between `global` and the other banks brings the number of epochs and the
         learning rate along, unless they are given: `mean` and `ema` only become good by long training, `global` loses
-        by it. A change to R+C takes the second size away. The preset's name becomes "custom" if anything but the seed
+        by it. A change to R+C takes the second scale away. The preset's name becomes "custom" if anything but the seed
         changes.
 
         Raises:
@@ -297,7 +302,7 @@ class Config:
             fitting = _TRAINING_OF_GLOBAL if bank == Bank.GLOBAL else _TRAINING_OF_POSITIONAL
             changes = fitting | {name: value for name, value in changes.items() if value is not None}
         if changes.get("resizing") == Resizing.CROP:
-            changes = {"second_size": 0} | {name: value for name, value in changes.items() if value is not None}
+            changes = {"second_scale": 0.0} | {name: value for name, value in changes.items() if value is not None}
         parts: dict[str, dict[str, Any]] = {"": {}, "preprocessing": {}, "method": {}, "training": {}}
         for name, value in changes.items():
             if value is not None:
@@ -351,7 +356,7 @@ class Config:
 PRESETS: dict[str, Config] = {
     "fast": Config(preset="fast", method=Method(bank_ratio=4)),
     "standard": Config(preset="standard"),
-    "thorough": Config(preset="thorough", preprocessing=Preprocessing(second_size=384)),
+    "thorough": Config(preset="thorough", preprocessing=Preprocessing(second_scale=1.5)),
     "paper": Config(
         preset="paper",
         preprocessing=Preprocessing(resizing=Resizing.CROP),

@@ -115,7 +115,7 @@ class TrainedModel:
         threshold: None where no image was held out and nobody has set one yet.
         summary: What happened in training.
         created: UTC, ISO 8601.
-        companion: The second member of an ensemble, with `config.preprocessing.second_size` alone.
+        companion: The second member of an ensemble, with `config.preprocessing.second_scale` alone.
     """
 
     config: Config

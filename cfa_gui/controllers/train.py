@@ -26,8 +26,8 @@ def smaller(config: Config) -> Config | None:
     """Settings that need less memory than these, or None where they are as small as is sensible."""
     if config.training.batch_size > 1:
         return config.with_changes(batch_size=max(1, config.training.batch_size // 2))
-    if config.preprocessing.second_size:
-        return config.with_changes(second_size=0)
+    if config.preprocessing.second_scale:
+        return config.with_changes(second_scale=0)
     if config.method.bank_ratio < 64:
         return config.with_changes(bank_ratio=min(64, config.method.bank_ratio * 2))
     return None

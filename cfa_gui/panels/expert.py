@@ -78,16 +78,13 @@ FIELDS: tuple[Choice | Number, ...] = (
         step=32,
         suffix=" px",
     ),
-    Number(
-        "second_size",
-        "Second size",
-        "Every picture is also looked at this large, and the two maps are averaged (an ensemble, CFA++): finds small "
-        "and faint defects more surely, and takes about four times as long. None with “Centre only”.",
-        0,
-        2048,
-        lambda c: c.preprocessing.second_size,
-        step=32,
-        suffix=" px",
+    Choice(
+        "second_scale",
+        "Second scale",
+        "Every picture is also looked at larger, and the two maps are averaged (an ensemble of two scales, CFA++): "
+        "finds more, and takes about four times as long. Not with “Centre only”.",
+        ((0.0, "None"), (1.5, "1.5 times as large"), (2.0, "Twice as large")),
+        lambda c: c.preprocessing.second_scale,
     ),
     Choice(
         "bank",

@@ -29,7 +29,7 @@ def share_done(progress: Progress) -> float | None:
 
 def progress_text(progress: Progress, estimate: Estimate) -> str:
     """One line: phase, how far, how fast, how long still."""
-    part = f" (size {progress.part} of {progress.parts})" if progress.parts > 1 else ""
+    part = f" (scale {progress.part} of {progress.parts})" if progress.parts > 1 else ""
     words = [f"{PHASES[progress.phase]}{part}"]
     if progress.total > 0:
         done = f"{progress.done:.1f}" if progress.done != int(progress.done) else f"{int(progress.done)}"

@@ -54,9 +54,11 @@ def train(
     image_size: Annotated[
         int | None, typer.Option(metavar="N", help="Pixels; the square root of the area that the network sees.")
     ] = None,
-    second_size: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Pixels; the picture is also seen at this larger size (CFA++). 0: it is not."),
+    second_scale: Annotated[
+        float | None,
+        typer.Option(
+            metavar="F", help="The picture is also seen so many times as large, as 1.5 (CFA++). 0: it is not."
+        ),
     ] = None,
     bank: Annotated[
         Bank | None, typer.Option(metavar="NAME", help="mean, ema or global: how the memory bank is modelled.")
@@ -92,7 +94,7 @@ def train(
         config = preset(preset_name).with_changes(
             backbone=backbone,
             image_size=image_size,
-            second_size=second_size,
+            second_scale=second_scale,
             bank=bank,
             bank_ratio=bank_ratio,
             descriptor_ratio=descriptor_ratio,

@@ -203,7 +203,7 @@ class ProgressBars:
             self._finish()
             name = progress.phase.value.capitalize()
             if progress.parts > 1:
-                name += f", size {progress.part} of {progress.parts}"
+                name += f", scale {progress.part} of {progress.parts}"
             task = self._bars.add_task(name, total=progress.total, unit=progress.unit, detail="")
             self._tasks[which] = task
         step = progress.step

@@ -94,7 +94,7 @@ def print_model(trained: TrainedModel, path: Path) -> None:
 def _loss_rows(trained: TrainedModel) -> Iterator[tuple[str, str]]:
     histories = trained.summary.histories
     for number, history in enumerate(histories):
-        which = f", size {number + 1}" if len(histories) > 1 else ""
+        which = f", scale {number + 1}" if len(histories) > 1 else ""
         first, last = history[0], history[-1]
         yield f"Loss{which}", f"{first.loss:.4g} at first, {last.loss:.4g} at last"
         yield f"Radius²{which}", f"{last.radius_squared:.3g} (mean nearest distance² {last.nearest_squared:.3g})"
