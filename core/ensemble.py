@@ -14,6 +14,9 @@ from core.geometry import Geometry
 from core.opencv import cv2
 from core.scoring import Scored, image_score
 
+LEAST_SHARE = 1e-3
+"""Of a pixel that must have been inspected for its mean to count."""
+
 
 def unit_of(scores: Sequence[float]) -> float:
     """What a member's maps are divided by: the median of its scores of good images, or 1 where that says nothing."""
@@ -64,8 +67,4 @@ def on_grid(values: NDArray[np.float32], inspected: NDArray[np.bool_], shape: tu
     if inspected.all():
         return coarse
     share = np.asarray(cv2.resize(inspected.astype(np.float32), size, interpolation=cv2.INTER_AREA), np.float32)
-    return np.divide(coarse, share, out=np.zeros_like(coarse), where=share > _LEAST_SHARE)
-
-
-_LEAST_SHARE = 1e-3
-"""Of a pixel that must have been inspected for its mean to count."""
+    return np.divide(coarse, share, out=np.zeros_like(coarse), where=share > LEAST_SHARE)

@@ -70,7 +70,7 @@ def write_model(trained: TrainedModel, target: Target, folder: Path) -> None:
     file, config = folder / MODEL_FILES[target.format][0], trained.config
     try:
         with _quiet():
-            graph = InspectionGraph(trained.network, config, _lines(trained), _PRECISION[target.format]).eval()
+            graph = InspectionGraph(trained, _lines(trained), _PRECISION[target.format]).eval()
             example = torch.zeros(*_EXAMPLE, 3, dtype=torch.uint8)
             traced = torch.jit.trace(graph, (example,), check_trace=False)  # type: ignore[no-untyped-call]
             _WRITERS[target.format](traced, example, file)

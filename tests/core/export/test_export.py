@@ -46,13 +46,16 @@ CONFIGS: dict[str, Config] = {
     "whole, padded, regions": WHOLE_64.with_changes(score=Score.EXCESS, regions=(CENTRE, HOLE)),
     "R": TINY,
     "R, not smoothed": TINY.with_changes(score=Score.NEAREST, centre_axes=0, smoothing=0.0),
+    "whole, two scales": WHOLE_64.with_changes(stride_fit=StrideFit.ROUNDED, second_scale=1.5),
+    "whole, padded, regions, two scales": WHOLE_64.with_changes(regions=(CENTRE, HOLE), second_scale=1.5),
+    "R, two scales": TINY.with_changes(second_scale=1.4),
     "R+C": TINY.with_changes(resizing=Resizing.CROP, image_size=64, crop_size=56),
     "R+C, ignored": TINY.with_changes(resizing=Resizing.CROP, image_size=64, crop_size=33, regions=(HOLE,)),
 }
 PAGE = Path(__file__).parents[3] / "docs" / "deploy.md"
 NETWORK_OF = {"whole, padded, regions": "whole", "R+C, ignored": "R+C"}
 """What is trained as another one, and inspects by its own settings: a network knows nothing of canvas and regions."""
-WITH_EVERYTHING = ("whole, padded, regions", "R+C")
+WITH_EVERYTHING = ("whole, padded, regions, two scales", "R+C")
 """Between them they hold every operation of the graph."""
 
 
@@ -135,7 +138,7 @@ def test_that_the_graph_gives_the_originals_results(
     trained = models(name)
     assert trained.threshold is not None and trained.threshold.lower is not None
     lines = (trained.threshold.lower, trained.threshold.value)
-    graph = InspectionGraph(trained.network, trained.config, lines, torch.float64).eval()
+    graph = InspectionGraph(trained, lines, torch.float64).eval()
 
     def inspect(image: Picture) -> tuple[Any, float, str]:
         with torch.inference_mode():
