@@ -59,6 +59,8 @@ class Job:
         """What tells this row from others."""
         ours = self.method == OURS
         whole = self.config.to_json()
+        if not (ours and whole["preprocessing"]["second_scale"]):
+            del whole["preprocessing"]["second_scale"]  # rows from before the setting, and peers, have one scale
         settings = whole if ours else {"preprocessing": whole["preprocessing"], "holdout": self.config.training.holdout}
         return {
             "dataset": self.folder.name,

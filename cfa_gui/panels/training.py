@@ -42,7 +42,7 @@ class TrainingPanel(parts.Panel):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._steps = 0
+        self._steps, self._epoch = 0, 0.0
         self._build()
         content = QWidget()
         self._column = column = parts.column(content)
@@ -145,12 +145,16 @@ class TrainingPanel(parts.Panel):
         epochs = self._session.config.training.epochs
         self._plot.set_epochs(float(epochs) if epochs else None)
         self._plot.hide()
-        self._steps = 0
+        self._steps, self._epoch = 0, 0.0
         self._on_state()
 
     @Slot(object)
     def add_step(self, step: StepRecord) -> None:
-        """Draw one step of the training; one alone makes no line."""
+        """Draw one step of the training; one alone makes no line. The second member of an ensemble begins anew."""
+        if step.epoch <= self._epoch:
+            self._plot.clear()
+            self._steps = 0
+        self._epoch = step.epoch
         self._steps += 1
         self._plot.setVisible(self._steps > 1)
         self._before_plot.setVisible(self._steps < 2 and self._session.state is RunState.TRAINING)

@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 from cfa_gui.controllers.train import smaller
 from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Collection
-from core.config import Config, Method, Training
+from core.config import Config, Method, Training, preset
 from core.errors import DeviceError, OutOfMemoryError
 from core.threshold import FalseAlarmRate, Manual
 from tests.cfa_gui.bench import Bench, working_bench
@@ -191,6 +191,13 @@ def test_that_a_smaller_setting_can_always_be_found_until_it_is_as_small_as_can_
         seen.append((less.training.batch_size, less.method.bank_ratio))
         config = less
     assert seen == [(2, 4), (1, 4), (1, 8), (1, 16), (1, 32), (1, 64)]
+
+
+def test_that_an_ensemble_gives_up_its_second_scale_before_its_memory_of_good_shrinks() -> None:
+    config = preset("thorough").with_changes(batch_size=1)
+    less = smaller(config)
+    assert less is not None
+    assert (less.preprocessing.second_scale, less.method.bank_ratio) == (0, config.method.bank_ratio)
 
 
 def test_that_a_bug_in_the_engine_is_told_with_details_and_the_session_survives(bench: Bench) -> None:

@@ -19,7 +19,7 @@ from cfa_gui.panels.words import progress_text
 from cfa_gui.workbench import Workbench
 from core.config import Bank, Region, preset
 from core.dataset import Label, Sample
-from core.progress import Phase, Progress
+from core.progress import Phase, Progress, StepRecord
 from tests.cfa_gui.bench import Bench, working_bench
 from tests.cfa_gui.fake_engine import fake_model, manual, write_picture
 
@@ -142,6 +142,17 @@ def test_that_a_setting_out_of_reach_is_told_and_the_form_shows_what_is_in_force
     assert work.training._expert._editors["image_size"].value() == 256  # type: ignore[union-attr]
 
 
+def test_that_the_second_member_of_an_ensemble_begins_the_plot_anew(bench: Bench, work: Workbench) -> None:
+    panel = work.training
+    panel.begin()
+    for epoch in (0.25, 0.5, 0.75, 1.0):
+        panel.add_step(StepRecord(epoch, 5.0, 4.0, 1.0, 0.4, 0.5, 0.1))
+    assert panel._plot.count() == 4
+    for epoch in (0.5, 1.0):
+        panel.add_step(StepRecord(epoch, 3.0, 2.0, 1.0, 0.4, 0.5, 0.1))
+    assert panel._plot.count() == 2
+
+
 def test_that_the_training_panel_says_what_is_held_out_and_what_was_learned(bench: Bench, work: Workbench) -> None:
     bench.open_parts()
     assert "2 of the 12 good images are held out" in texts(work.training)
@@ -156,6 +167,8 @@ def test_that_progress_reads_as_a_line() -> None:
     text = progress_text(Progress(Phase.FEATURES, 20, 60), Estimate(12.34, 41.0))
     assert text == "Computing features · 20 of 60 images · 12.3 images/s · 0:41 left"
     assert progress_text(Progress(Phase.TRAINING, 1.5, 30, "epochs"), Estimate()) == "Learning · 1.5 of 30 epochs"
+    second = Progress(Phase.FEATURES, 20, 60, part=2, parts=2)
+    assert progress_text(second, Estimate()) == "Computing features (scale 2 of 2) · 20 of 60 images"
 
 
 # images

@@ -7,12 +7,18 @@ from core.trained_model import TrainedModel
 
 
 def state(trained: TrainedModel) -> dict[str, Tensor]:
-    """What training makes: the network but for its frozen backbone."""
-    return {name: t for name, t in trained.network.state_dict().items() if not name.startswith("backbone.")}
+    """What training makes: the networks but for their frozen backbone."""
+    return {
+        f"{number} {name}": tensor
+        for number, network in enumerate(trained.networks)
+        for name, tensor in network.state_dict().items()
+        if not name.startswith("backbone.")
+    }
 
 
 def same(one: TrainedModel, other: TrainedModel) -> bool:
-    """The same weights, bank, radius, scores and threshold."""
+    """The same weights, bank, radius, units, scores and threshold."""
     first, second = state(one), state(other)
     equal = first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    equal = equal and one.units == other.units
     return equal and one.calibration == other.calibration and one.threshold == other.threshold

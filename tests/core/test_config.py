@@ -103,6 +103,7 @@ def test_that_an_unknown_preset_is_refused_with_those_there_are() -> None:
         ("weight_decay", (-1e-9, math.nan, math.inf)),
         ("holdout", (-0.1, 0.51, math.nan)),
         ("light_variation", (-0.1, 0.51, math.nan)),
+        ("second_scale", (-1.5, 0.5, 1.0, 4.1, math.nan, 8.0, "large")),
         ("seed", (-1, 2**31, 0.0)),
         ("bank", ("median", 3)),
         ("score", ("furthest",)),
@@ -139,6 +140,7 @@ def test_that_a_setting_out_of_range_or_of_the_wrong_type_is_refused_in_a_senten
         ("batch_size", (1, 256)),
         ("holdout", (0.0, 0.5)),
         ("light_variation", (0.0, 0.5)),
+        ("second_scale", (0.0, 1.01, 4.0)),
         ("seed", (0, 2**31 - 1)),
         ("ema_beta", (1.0,)),
     ],
@@ -163,6 +165,14 @@ def test_that_a_crop_larger_than_the_resized_image_is_refused_where_there_is_a_c
     with pytest.raises(ConfigError, match=r"crop \(224\) is larger than the resized image \(200\)"):
         Preprocessing(Resizing.CROP, image_size=200)
     assert Preprocessing(Resizing.WHOLE, image_size=200).crop_size == 224
+
+
+def test_that_a_second_scale_is_refused_where_the_crop_or_its_size_leaves_no_room() -> None:
+    with pytest.raises(ConfigError, match=r"R\+C sees one size alone"):
+        Preprocessing(Resizing.CROP, second_scale=1.5)
+    with pytest.raises(ConfigError, match="makes 3000 pixels of 1500"):
+        Preprocessing(image_size=1500, second_scale=2.0)
+    assert Preprocessing(image_size=1024, second_scale=2.0).second_size == 2048
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import copy
 import errno
 import hashlib
 import importlib.util
@@ -325,7 +326,7 @@ def test_that_a_failed_save_keeps_the_old_model(
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_that_a_model_is_saved_with_any_preset(name: str, trained: TrainedModel, tmp_path: Path) -> None:
-    companion = Companion(trained.network, (0.5, 2.0)) if name == "thorough" else None
+    companion = Companion(copy.deepcopy(trained.network), (0.5, 2.0)) if name == "thorough" else None
     model = replace(trained, config=PRESETS[name], threshold=None, companion=companion)
     save_model(model, tmp_path / "a.cfa")
     loaded = load_model(tmp_path / "a.cfa")

@@ -14,6 +14,8 @@ import torch
 from core.cli import output as cli_output
 from core.cli import work as cli_work
 from core.config import PRESETS
+from core.images import read_image
+from core.inspection import Inspector
 from core.model_file import load_model, save_model
 from core.progress import CancelToken
 from core.sample_parts import make_sample_parts
@@ -348,6 +350,21 @@ def test_that_info_tells_a_person_and_a_machine_the_same(cfa: Cfa, model: Path) 
     assert "a false-alarm rate of 4.77 % at best" in printed  # 4.76 % would promise too much
     assert content["threshold"]["in_words"] in printed
     assert "custom (settings of your own)" in printed
+
+
+def test_that_an_ensemble_is_trained_described_and_inspected_with(cfa: Cfa, tmp_path: Path) -> None:
+    root, model = write_dataset(tmp_path / "parts", good=12), tmp_path / "two.cfa"
+    trained = cfa("train", root, *TRAIN_OPTIONS, "--second-scale", "1.5", "--out", model, "--json").json
+    assert trained["config"]["preprocessing"]["second_scale"] == 1.5
+    printed = cfa("info", model).out
+    assert "once more at 96 × 96 (CFA++)" in printed
+    assert "Loss, scale 1" in printed and "Loss, scale 2" in printed
+    rows = cfa("inspect", model, root / "test/dot", "--device", "cpu", "--json").json["results"]
+    inspector = Inspector(load_model(model), device="cpu")
+    for row in rows:
+        alone = inspector.inspect(read_image(root / "test/dot" / row["path"]))
+        assert row["score"] == pytest.approx(alone.score, rel=1e-6)
+    assert not list(tmp_path.glob("*unfinished*"))
 
 
 @pytest.mark.parametrize(

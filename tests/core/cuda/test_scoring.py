@@ -1,6 +1,7 @@
 """The batched path beside the one that a CPU takes: the same scores, for any model, size and batch."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from core.inspection import Failure, Inspection, Inspector
 from core.model import CfaModel
 from core.progress import Phase, Progress
 from core.samples import Sample
-from core.trained_model import Calibration, TrainedModel, TrainingSummary
+from core.trained_model import Calibration, Companion, TrainedModel, TrainingSummary
 from tests.core.cuda.devices import DEVICES, PlayedBack, needs_cuda
 from tests.core.parts import TINY, UNSCALED, WHOLE_64, picture, with_defect, write_parts, write_text_file
 
@@ -50,6 +51,17 @@ def model(config: Config, size: int = 64, centres: int = 150, axes: int = 3) -> 
         network.set_shapes(found, basis, radii)
     network.requires_grad_(requires_grad=False)
     return TrainedModel(config, network, Calibration(), None, TrainingSummary(1, 0, (), 0.0, "", centres, 1, ()), "")
+
+
+def two_scales(config: Config) -> TrainedModel:
+    """An ensemble of two such networks, which share their backbone."""
+    first = model(config)
+    second = CfaModel(first.network.backbone, descriptor_ratio=1, initial_radius=0.65).eval()
+    second.bank, second.level_scale = first.network.bank.flip(0) + 0.1, 1.1 * first.network.level_scale
+    second.set_shapes(first.network.centre_axes, first.network.axis_basis, first.network.centre_radii)
+    second.descriptor.load_state_dict(first.network.descriptor.state_dict())
+    second.requires_grad_(requires_grad=False)
+    return replace(first, companion=Companion(second, (0.7, 1.6)))
 
 
 def on(device: str, trained: TrainedModel) -> Inspector:
@@ -90,6 +102,37 @@ def test_that_images_of_several_sizes_inspected_together_keep_their_order(device
     inspector = on(device, trained)
     assert inspector.in_batches
     close(inspector.inspect_together(images), plainly(trained, images))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("regions", [(), (RIGHT, HOLE)])
+def test_that_an_ensemble_of_two_scales_scores_as_on_the_cpu(device: str, regions: tuple[Region, ...]) -> None:
+    config = WHOLE_64.with_changes(score=Score.TANGENT, second_scale=1.5, regions=regions)
+    trained = two_scales(config)
+    sizes = [*UNSCALED, (64, 64), (64, 64), (64, 64), (90, 40)]
+    images = [with_defect(picture(seed, *size), 20, 12, 9) for seed, size in enumerate(sizes)]
+    inspector, right = on(device, trained), plainly(trained, images)
+    close(list(inspector.inspect_images(images)), right)
+    close(inspector.inspect_together(images), right)
+    close([inspector.inspect(image) for image in images], right)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_that_a_member_that_runs_out_of_memory_halves_its_batches_and_no_image_is_mixed_up(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = two_scales(WHOLE_64.with_changes(score=Score.TANGENT, second_scale=1.5))
+    images = [with_defect(picture(seed, 64, 64), 20, 12, 4 + seed) for seed in range(9)]
+    right, inspector, compute = plainly(trained, images), on(device, trained), BatchScorer._compute
+
+    def hungry(scorer: BatchScorer, pixels: torch.Tensor, maker: MapMaker) -> tuple[torch.Tensor, torch.Tensor]:
+        if pixels.shape[1] > 64 and len(pixels) > 2:  # the second member's pictures alone
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return compute(scorer, pixels, maker)
+
+    monkeypatch.setattr(BatchScorer, "_compute", hungry)
+    close(inspector.inspect_together(images), right)
+    close(list(inspector.inspect_images(images)), right)
 
 
 @pytest.mark.parametrize("device", DEVICES)

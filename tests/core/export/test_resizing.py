@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.config import Preprocessing, Resizing, StrideFit
-from core.export.preparation import Preparation
 from core.export.lengths import divide
+from core.export.preparation import Preparation
 from core.export.resizing import Axis, resize
 from core.placement import Filter, Placement, place
 from tests.core.parts import Picture
