@@ -130,7 +130,7 @@ class Preprocessing:
         regions: Regions of interest and ignored regions; empty: the whole picture counts.
         stride_fit: See `StrideFit`; whole only.
         second_scale: An ensemble of two scales (CFA++, section 4.2): the second member sees the picture so many times
-            as large, above 1 and up to 4. 0: one member alone. Not with R+C.
+            as large, above 1 and up to 4, with about as many centres. 0: one member alone. Not with R+C.
     """
 
     resizing: Resizing = Resizing.WHOLE
@@ -279,11 +279,19 @@ class Config:
 
     @property
     def members(self) -> tuple[Self, ...]:
-        """The settings of each member of an ensemble, as if it were alone; one where there is no second scale."""
-        pre = self.preprocessing
-        sizes = (pre.image_size, pre.second_size) if pre.second_size else (pre.image_size,)
-        looks = (dataclasses.replace(pre, image_size=size, second_scale=0.0) for size in sizes)
-        return tuple(dataclasses.replace(self, preprocessing=look) for look in looks)
+        """The settings of each member of an ensemble, as if it were alone; one where there is no second scale.
+
+        The second member sees more patches, and its bank has about as many centres as the first one's.
+        """
+        pre, method = self.preprocessing, self.method
+        first = dataclasses.replace(self, preprocessing=dataclasses.replace(pre, second_scale=0.0))
+        if not pre.second_size:
+            return (first,)
+        look = dataclasses.replace(pre, image_size=pre.second_size, second_scale=0.0)
+        ratio = min(64, round(method.bank_ratio * pre.second_scale**2))
+        return first, dataclasses.replace(
+            self, preprocessing=look, method=dataclasses.replace(method, bank_ratio=ratio)
+        )
 
     def with_changes(self, **changes: object) -> Self:
         """A copy with single settings replaced by name, wherever they stand (`epochs=3`, `bank_ratio=2`).

@@ -127,8 +127,9 @@ def test_that_files_images_and_one_image_alone_give_the_same_scores(parts: tuple
 
 def test_that_each_member_is_the_model_that_its_size_alone_would_give(parts: tuple[Sample, ...]) -> None:
     trained = train(parts, TWO, device="cpu")
-    for member, size in zip(alone(trained), (32, 48), strict=True):
-        single = train(parts, TINY.with_changes(image_size=size, score=Score.TANGENT), device="cpu")
+    for member, size, ratio in zip(alone(trained), (32, 48), (1, 2), strict=True):
+        config = TINY.with_changes(image_size=size, bank_ratio=ratio, score=Score.TANGENT)
+        single = train(parts, config, device="cpu")
         ours, theirs = state(member), state(single)
         assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert trained.summary.bank_size == sum(len(network.bank) for network in trained.networks)
@@ -271,6 +272,8 @@ def test_that_the_second_size_follows_the_image_size() -> None:
     assert [member.preprocessing.image_size for member in config.members] == [256, 384]
     larger = config.with_changes(image_size=320)
     assert [member.preprocessing.image_size for member in larger.members] == [320, 480]
+    assert [member.method.bank_ratio for member in larger.members] == [2, 4]  # as many centres from 2.25 x the patches
+    assert [member.method.bank_ratio for member in larger.with_changes(bank_ratio=40).members] == [40, 64]
     assert all(member.preprocessing.second_scale == 0 for member in larger.members)
     assert Config().members == (Config(),)
 
