@@ -78,17 +78,18 @@ def train(
             told = _told_of(report, number, len(config.members))
             run = Run(of_member, chosen, memory_budget, told, cancel)
             members.append(train_member(training, backbone, run, kept.of_member(number)))
-    score = partial(_results, device=device, cancel=cancel)
+    results = partial(_results, device=device, cancel=cancel)
     summary, created = _summary(members, chosen), datetime.now(UTC).isoformat(timespec="seconds")
     trained = TrainedModel(config.members[0], members[0].network, Calibration(), None, summary, created)
     if len(members) > 1:
-        alone = [trained, replace(trained, config=config.members[1], network=members[1].network)]
-        units = []
-        for number, member in enumerate(alone):
-            found = score(member, held_out or training[:_UNIT_IMAGES], report=_told_of(report, number, len(alone)))
-            units.append(unit_of([one.score for one in found if isinstance(one, Inspection)]))
-        trained = replace(trained, config=config, companion=Companion(members[1].network, (units[0], units[1])))
-    return _calibrated(trained, score(trained, held_out, report=report), time.monotonic() - started)
+        second = replace(trained, config=config.members[1], network=members[1].network)
+        seen = held_out or training[:_UNIT_IMAGES]
+        units = [
+            _unit(results(member, seen, report=_told_of(report, number, len(members))))
+            for number, member in enumerate((trained, second))
+        ]
+        trained = replace(trained, config=config, companion=Companion(second.network, (units[0], units[1])))
+    return _calibrated(trained, results(trained, held_out, report=report), time.monotonic() - started)
 
 
 def _told_of(report: Report, number: int, count: int) -> Report:
@@ -117,6 +118,11 @@ def split(good: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample]
         [sample for index, sample in enumerate(ordered) if index not in drawn],
         [sample for index, sample in enumerate(ordered) if index in drawn],
     )
+
+
+def _unit(results: Sequence[Inspection | Failure]) -> float:
+    """Of a member, from its results for good images."""
+    return unit_of([result.score for result in results if isinstance(result, Inspection)])
 
 
 def _summary(members: Sequence[Member], device: torch.device) -> TrainingSummary:
