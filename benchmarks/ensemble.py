@@ -41,10 +41,12 @@ MEMBERS: dict[str, dict[str, Any]] = {
     "256": {"resizing": Resizing.WHOLE, "image_size": 256},
     "320": {"resizing": Resizing.WHOLE, "image_size": 320},
     "384": {"resizing": Resizing.WHOLE, "image_size": 384},
+    "384, as many centres": {"resizing": Resizing.WHOLE, "image_size": 384, "bank_ratio": 4},
     "192": {"resizing": Resizing.WHOLE, "image_size": 192},
     "cropped": {"resizing": Resizing.CROP, "image_size": 256, "crop_size": 224},
 }
-"""How each sees the picture; the first one's grid is that of the ensemble."""
+"""How each sees the picture; the first one's grid is that of the ensemble. `thorough` is 256 and the one with as many
+centres as that."""
 COLUMNS = ("dataset", "members", "seed", *FIGURES, "seconds")
 Map = NDArray[np.float32]
 
