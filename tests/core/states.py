@@ -9,8 +9,8 @@ from core.trained_model import TrainedModel
 def state(trained: TrainedModel) -> dict[str, Tensor]:
     """What training makes: the networks but for their frozen backbone."""
     return {
-        f"{number} {name}": tensor
-        for number, network in enumerate(trained.networks)
+        f"{which}{name}": tensor
+        for which, network in zip(("", "second "), trained.networks, strict=False)
         for name, tensor in network.state_dict().items()
         if not name.startswith("backbone.")
     }

@@ -32,6 +32,14 @@ def terminal() -> Iterator[tuple[int, int]]:
             os.close(end)
 
 
+@pytest.fixture
+def heeds_interrupts() -> Iterator[None]:
+    """Processes started here heed Ctrl-C, also where the tests were started with it ignored, as by `nohup ... &`."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupted_in(phase: bytes, *arguments: object) -> tuple[int, str, str]:
     """Run `cfa` with standard error on a terminal, press Ctrl-C once its bar shows a phase."""
     command = [*CFA, *map(str, arguments)]
@@ -61,6 +69,7 @@ def _available(end: int) -> bytes:
         return b""
 
 
+@pytest.mark.usefixtures("heeds_interrupts")
 def test_that_ctrl_c_in_the_middle_of_a_training_leaves_whole_epochs_only(tmp_path: Path) -> None:
     parts = write_dataset(tmp_path / "parts", good=4)
     before = files(tmp_path)
@@ -76,6 +85,7 @@ def test_that_ctrl_c_in_the_middle_of_a_training_leaves_whole_epochs_only(tmp_pa
     assert left == before
 
 
+@pytest.mark.usefixtures("heeds_interrupts")
 def test_that_ctrl_c_in_the_middle_of_an_inspection_leaves_whole_files_only(tmp_path: Path) -> None:
     model = model_in(tmp_path)
     shots = tmp_path / "shots"
