@@ -82,7 +82,7 @@ FIELDS: tuple[Choice | Number, ...] = (
         "second_scale",
         "Second scale",
         "Every picture is also looked at larger, and the two maps are averaged (an ensemble of two scales, CFA++): "
-        "finds more, and takes about four times as long. Not with “Centre only”.",
+        "finds more, and takes about three times as long. Not with “Centre only”.",
         ((0.0, "None"), (1.5, "1.5 times as large"), (2.0, "Twice as large")),
         lambda c: c.preprocessing.second_scale,
     ),

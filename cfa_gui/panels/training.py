@@ -23,7 +23,7 @@ PRESETS = (
     (
         "thorough",
         "Thorough",
-        "Looks at every picture a second time, larger: finds more, takes about four times as long.",
+        "Looks at every picture a second time, larger: finds more, takes about three times as long.",
     ),
     ("paper", "Paper", "The published settings: 30 rounds, centre crop, aligned parts, no held-out images."),
 )
