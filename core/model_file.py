@@ -96,7 +96,10 @@ def identity(trained: TrainedModel) -> str:
 
     Threshold, date and the record of the training take no part.
     """
-    settings = json.dumps(trained.config.to_json(), sort_keys=True)
+    content = trained.config.to_json()
+    if trained.companion is None:
+        del content["preprocessing"]["second_scale"]  # a model from before the setting stays the same one
+    settings = json.dumps(content, sort_keys=True)
     units = "" if trained.companion is None else str(trained.companion.units)
     return hashlib.sha256(f"{settings}{units}{state_digest(_state(trained))}".encode()).hexdigest()
 

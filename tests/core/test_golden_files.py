@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.inspection import Inspector
-from core.model_file import FORMAT_VERSION, load_model
+from core.model_file import FORMAT_VERSION, identity, load_model
 
 GOLDEN = Path(__file__).parent / "golden"
 SCORES = {1: 8.654245376586914, 2: 4.587654113769531, 3: 6.351617336273193, 4: 6.713681221008301, 5: 7.1783857345581055}
@@ -26,3 +26,14 @@ def test_that_a_file_of_a_past_version_opens_with_its_scores(version: int) -> No
     assert trained.threshold is not None
     assert trained.summary.history
     assert Inspector(trained, device="cpu").inspect(stripes()).score == pytest.approx(SCORES[version], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("version", "digest"),
+    [
+        (3, "563d3336f2d02cb6b6d0d1cc6afa4b655327b84d4eac85711a43be01ef872bac"),
+        (4, "d8fa825ad2dcb906c5cc05d24b5c9fd1fc099322388c46c48958e12eedecb029"),
+    ],
+)
+def test_that_a_model_from_before_the_second_scale_is_still_the_same_one(version: int, digest: str) -> None:
+    assert identity(load_model(GOLDEN / f"format-{version}.cfa")) == digest
