@@ -30,6 +30,7 @@ from benchmarks.measuring import FIGURES, Measurement
 from core.cli.output import ProgressBars
 from core.config import Config, Resizing, preset
 from core.dataset import open_dataset
+from core.ensemble import unit_of
 from core.images import read_image
 from core.inspection import Inspector
 from core.opencv import cv2
@@ -73,7 +74,7 @@ def seen_by(config: Config, dataset: Dataset, device: str) -> tuple[Seen, list[P
     inspector = Inspector(trained, device=device)
     held_out = split(dataset.good, config.training.holdout, config.training.seed)[1]
     good = [inspector.inspect(read_image(sample.path)) for sample in held_out]
-    unit = statistics.median(found.score for found in good)
+    unit = unit_of([found.score for found in good])
     started = time.monotonic()
     test = [inspector.inspect(read_image(sample.path)) for sample in dataset.test]
     seconds = (time.monotonic() - started) / len(test)

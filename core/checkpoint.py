@@ -89,7 +89,7 @@ class Checkpoint:
         if self._path is None or number == 0:
             return self
         resume = Resume.IF_IT_FITS if self._resume is Resume.REQUIRED else self._resume
-        return Checkpoint(self._path.with_name(f"{self._path.name}-{number + 1}"), resume)
+        return Checkpoint(_file_of(self._path, number), resume)
 
     def require(self) -> None:
         """See early, before the features are computed, that there is something to go on with where that is asked for.
@@ -139,9 +139,14 @@ class Checkpoint:
     def remove(self) -> None:
         """The training is finished. What cannot be removed stays, and is replaced by the next one."""
         if self._path is not None:
-            for place in (self._path.with_name(f"{self._path.name}-{_MEMBERS}"), self._path):
+            for number in reversed(range(_MEMBERS)):
                 with contextlib.suppress(OSError):
-                    place.unlink(missing_ok=True)
+                    _file_of(self._path, number).unlink(missing_ok=True)
+
+
+def _file_of(path: Path, number: int) -> Path:
+    """Of a member, from 0."""
+    return path.with_name(f"{path.name}-{number + 1}") if number else path
 
 
 def _read(path: Path, fingerprint: str) -> TrainingState:

@@ -56,7 +56,8 @@ def bank(config: Config) -> str:
         Bank.EMA: "moving average of each position over the images",
         Bank.GLOBAL: "clusters over all positions of all images",
     }[config.method.bank]
-    return f"{what}, one centre per {'patch' if ratio == 1 else f'{ratio} patches'}"
+    size = f"one centre per {'patch' if ratio == 1 else f'{ratio} patches'}"
+    return f"{what}, {size}{', about as many for the second scale' if config.preprocessing.second_size else ''}"
 
 
 def scale(config: Config) -> str:

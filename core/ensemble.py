@@ -14,6 +14,10 @@ from core.geometry import Geometry
 from core.opencv import cv2
 from core.scoring import Scored, image_score
 
+Places = tuple[Geometry, ...]
+"""Where an image lies on the input of each member."""
+Canvases = tuple[NDArray[np.uint8], ...]
+"""The (H, W, 3) uint8 RGB input of each member."""
 LEAST_SHARE = 1e-3
 """Of a pixel that must have been inspected for its mean to count."""
 

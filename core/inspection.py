@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from core.ahead import DECODERS, ahead, finished
 from core.config import Config
 from core.cuda.batches import in_batches
-from core.cuda.ensemble import Canvases, EnsembleScorer, Places
+from core.cuda.ensemble import EnsembleScorer
 from core.dataset import Sample
 from core.device import choose_device, memory_told
-from core.ensemble import combined
+from core.ensemble import Canvases, Places, combined
 from core.errors import ImageError
 from core.geometry import Geometry, geometry
 from core.images import read_image

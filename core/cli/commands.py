@@ -87,8 +87,8 @@ def train(
 ) -> None:
     """Train a model on good images and write it to one file.
 
-    Settings that are not given are the preset's. After each epoch the training is kept in FILE.unfinished until the
-    model is written.
+    Settings that are not given are the preset's. After each epoch the training is kept in FILE.unfinished (that of a
+    second scale in FILE.unfinished-2) until the model is written.
     """
     with out.outcome(as_json=as_json) as cancel:
         config = preset(preset_name).with_changes(

@@ -5,7 +5,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from core.cuda.ensemble import Canvases, EnsembleScorer, Places, Started
+from core.cuda.ensemble import EnsembleScorer, Started
+from core.ensemble import Canvases, Places
 from core.errors import ImageError
 from core.scoring import Scored
 

@@ -2,20 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from core.cuda.scoring import BatchScorer, Pending
-from core.ensemble import combined
-from core.geometry import Geometry
+from core.ensemble import Canvases, Places, combined
 from core.scoring import Scored
 from core.trained_model import TrainedModel
-
-Places = tuple[Geometry, ...]
-"""Where an image lies on the input of each member."""
-Canvases = tuple[NDArray[np.uint8], ...]
-"""The (H, W, 3) uint8 RGB input of each member."""
 
 
 class Started:

@@ -191,6 +191,7 @@ def test_that_an_ensemble_whose_training_was_cut_off_ends_as_if_it_had_not_been(
     undisturbed = train(parts, config, device="cpu")
     assert same(resumed, undisturbed)
     assert resumed.summary.history == undisturbed.summary.history
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["part.cfa.unfinished", "part.cfa.unfinished-2"]
     Checkpoint(path).remove()
     assert list(tmp_path.iterdir()) == []
 

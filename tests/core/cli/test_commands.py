@@ -358,6 +358,7 @@ def test_that_an_ensemble_is_trained_described_and_inspected_with(cfa: Cfa, tmp_
     assert trained["config"]["preprocessing"]["second_scale"] == 1.5
     printed = cfa("info", model).out
     assert "once more at 96 × 96 (CFA++)" in printed
+    assert "one centre per 4 patches, about as many for the second scale" in printed
     assert "Loss, scale 1" in printed and "Loss, scale 2" in printed
     rows = cfa("inspect", model, root / "test/dot", "--device", "cpu", "--json").json["results"]
     inspector = Inspector(load_model(model), device="cpu")
