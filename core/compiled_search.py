@@ -13,9 +13,8 @@ from core.neighbours import CANDIDATES
 from core.openvino_runtime import CompiledModel
 from core.search_graph import SearchGraph, tables
 
-_FEWEST, _MOST = 4, 8
-_LITTLE = 5000
-"""Numbers that one patch is compared with."""
+_ROWS, _ROWS_IN_PARTS = 8, 4
+"""Rows of the grid that are done at once. In parts each takes several times the memory."""
 
 
 class CompiledSearch:
@@ -40,7 +39,7 @@ class CompiledSearch:
         self._strides = tuple(strides)
         front = converted(pooled, (example,))
         front.reshape({0: [-1, -1, -1, 3]})
-        self._step = _rows_at_once(folded)
+        self._step = _ROWS_IN_PARTS if folded.in_parts else _ROWS
         self._model = CompiledModel(_from_images(front, folded, count, self._step))
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,12 +63,6 @@ class CompiledSearch:
         self._model.expect_one_size()
 
 
-def _rows_at_once(folded: FoldedSearch) -> int:
-    """How many rows of the grid are done at once: many at little work, which then costs less than to go about it."""
-    most = max(len(folded.centres), CANDIDATES * int(folded.axes[0].size))
-    return _MOST if most < _LITTLE else _FEWEST
-
-
 def _from_images(front: Any, folded: FoldedSearch, count: int, step: int) -> Any:
     """An `openvino.Model` of images and tables, `front` being that of the pooled maps; `step` rows go at once."""
     centres, width = folded.centres.shape
@@ -84,12 +77,14 @@ def _from_images(front: Any, folded: FoldedSearch, count: int, step: int) -> Any
             ranks = sums[1]
         else:
             norms = np.square(folded.centres, dtype=np.float64).sum(axis=1).astype(np.float32)
-            doubled = graph.kept(-2.0 * folded.centres)
-            ranks = ops.add(ops.matmul(descriptor, doubled, transpose_a=False, transpose_b=True), ops.constant(norms))
+            doubled = ops.multiply(descriptor, ops.constant(np.float32(-2)))
+            ranks = ops.add(ops.matmul(doubled, own, transpose_a=False, transpose_b=True), ops.constant(norms))
         ranks, rows = graph.smallest(ranks)
         less = None
         if shaped:
-            foot = sums[2] if folded.in_parts else graph.product(descriptor, graph.kept(folded.basis.T.copy()))
+            foot = descriptor
+            if not folded.in_basis:
+                foot = sums[2] if folded.in_parts else graph.product(descriptor, graph.kept(folded.basis.T.copy()))
             rows, less = _nearest_ellipsoid(graph, folded, foot, ranks, rows)
         winners = ops.gather(own, rows, graph.scalar(0))  # (step, w, count, r)
         apart = ops.subtract(ops.unsqueeze(descriptor, graph.ints(2)), winners)  # without cancellation
@@ -101,7 +96,7 @@ def _from_images(front: Any, folded: FoldedSearch, count: int, step: int) -> Any
     parts: list[Sequence[Any]] = [weights]
     if folded.in_parts:
         parts.append(folded.products)
-        if shaped:
+        if shaped and not folded.in_basis:
             parts.append([part @ folded.basis.T[: part.shape[1]] for part in folded.weights])
     maps = [ops.transpose(result.input_value(0), graph.ints(0, 2, 3, 1)) for result in front.get_results()]
     found = graph.over_rows(maps, list(zip(*parts, strict=True)), row)
@@ -114,12 +109,14 @@ def _nearest_ellipsoid(graph: SearchGraph, folded: FoldedSearch, foot: Any, rank
     Both (step, w, 1). The foot is the descriptor in the basis of the axes, (step, w, R); ranks differ from squared
     distances by what is the same for all centres.
     """
-    ops = graph.ops
-    feet = ops.gather(graph.kept(folded.feet), rows, graph.scalar(0))  # (step, w, k, R)
-    apart = ops.subtract(ops.unsqueeze(foot, graph.ints(2)), feet)
+    ops, (count, width) = graph.ops, folded.axes.shape[1:]
     axes = ops.gather(graph.kept(folded.axes), rows, graph.scalar(0))  # (step, w, k, A, R)
-    along = graph.product(axes, ops.unsqueeze(apart, graph.ints(4)))
-    less = ops.reduce_sum(ops.multiply(along, along), graph.ints(3, 4), keep_dims=False)
+    axes = ops.reshape(axes, graph.ints(0, 0, -1, width), special_zero=True)  # one product for all of them
+    along = ops.matmul(ops.unsqueeze(foot, graph.ints(2)), axes, transpose_a=False, transpose_b=True)
+    along = ops.reshape(along, graph.ints(0, 0, -1, count), special_zero=True)  # (step, w, k, A)
+    of_centres = np.matmul(folded.axes, folded.feet[:, :, None])[:, :, 0]
+    apart = ops.subtract(along, ops.gather(graph.kept(of_centres), rows, graph.scalar(0)))
+    less = ops.reduce_sum(ops.multiply(apart, apart), graph.ints(3), keep_dims=False)
     best = ops.topk(
         ops.subtract(ranks, less), graph.scalar(1), axis=2, mode="min", sort="value", index_element_type="i32"
     )
@@ -142,7 +139,7 @@ class PyramidSearch:
             ImportError: OpenVINO is not installed.
             RuntimeError: It cannot compile the search.
         """
-        graph = SearchGraph(count, centres, _FEWEST)
+        graph = SearchGraph(count, centres, _ROWS_IN_PARTS)
         maps = [graph.parameter(-1, size, -1, -1) for size in channels]
         inputs = [channels[0] + CONSTANTS, *channels[1:]]
         matrices = [graph.parameter(size, centres) for size in inputs]
@@ -163,6 +160,6 @@ class PyramidSearch:
         """
         grids = tuple((int(level.shape[2]), int(level.shape[3])) for level in pyramid)
         arrays = [part.contiguous().numpy() for part in (*pyramid, *products)]
-        ranks, rows = self._model([*arrays, *tables(len(pyramid[0]), grids, _FEWEST)])
+        ranks, rows = self._model([*arrays, *tables(len(pyramid[0]), grids, _ROWS_IN_PARTS)])
         done = len(pyramid[0]) * grids[0][0]
         return torch.from_numpy(ranks)[:done].flatten(0, 1).clone(), torch.from_numpy(rows)[:done].flatten(0, 1).long()

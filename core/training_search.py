@@ -10,10 +10,11 @@ from core.compiled_network import checked, largest_difference
 from core.config import DescriptorStart
 from core.cuda.training import DeviceSearch
 from core.descriptor import Descriptor
-from core.folding import UPSAMPLING
 from core.level_distances import LevelDistances
 from core.neighbours import distances_to_nearest
 
+_UPSAMPLING = 48
+"""Multiplications that take as long as to upsample a product, less what autograd takes for whole descriptors."""
 _PROBE = (8, 12)
 """Grid on which the compiled search is held against the plain one."""
 
@@ -62,7 +63,7 @@ def training_search(channels: Sequence[int], bank: Tensor, count: int, patches: 
 
 def _pays(channels: Sequence[int], width: int, patches: int) -> bool:
     """Whether products level by level cost less than those of whole descriptors, though made anew for each batch."""
-    per_product = sum(size / 4**level for level, size in enumerate(channels)) + UPSAMPLING
+    per_product = sum(size / 4**level for level, size in enumerate(channels)) + _UPSAMPLING
     return bool(per_product + (sum(channels) + 3) * width / patches < width)
 
 

@@ -27,8 +27,9 @@ def test_that_folding_keeps_every_distance_and_its_parts_add_up(
     phi = sum((weight @ values for weight, values in zip(levels, patch, strict=True)), coordinates @ place + bias)
     distances = np.square(phi - bank).sum(axis=1)
 
-    axes = random.normal(size=(centres, 3, 5)).astype(np.float32)
-    basis = random.normal(size=(5, width)).astype(np.float32)
+    directions = min(5, width)
+    axes = random.normal(size=(centres, 3, directions)).astype(np.float32)
+    basis = np.linalg.qr(random.normal(size=(width, directions)))[0].T.astype(np.float32)
     along = (phi - bank) @ basis.T
 
     folded = fold(levels, coordinates, bias, bank, axes, basis)
@@ -59,6 +60,20 @@ def test_that_the_finer_levels_reach_no_further_than_their_channels() -> None:
     )
     assert [part.shape for part in folded.weights] == [(4 + CONSTANTS, 7), (9, 16), (20, 36)]
     assert folded.centres.shape == (5, 36 + 1)
+
+
+def test_that_descriptors_are_written_in_the_basis_of_the_axes_where_that_is_whole() -> None:
+    """What makes it cheap: the foot on the axes then is the descriptor."""
+    random = np.random.default_rng(0)
+    levels = [random.normal(size=(8, count)).astype(np.float32) for count in (4, 9, 20)]
+    coordinates, bias, bank = (random.normal(size=size).astype(np.float32) for size in ((8, 2), 8, (5, 8)))
+    basis = np.linalg.qr(random.normal(size=(8, 8)))[0].astype(np.float32)
+    whole = fold(levels, coordinates, bias, bank, np.ones((5, 1, 8), np.float32), basis)
+    assert whole.in_basis
+    np.testing.assert_allclose(whole.basis, np.eye(8), atol=1e-6)
+    np.testing.assert_allclose(whole.centres, whole.feet, atol=1e-6)
+    part = fold(levels, coordinates, bias, bank, np.ones((5, 1, 7), np.float32), basis[:7])
+    assert not part.in_basis
 
 
 @pytest.mark.parametrize(("width", "in_parts"), [(1792, True), (896, True), (448, False), (224, False)])
