@@ -48,7 +48,7 @@ def patch_scores(squared_distances: Tensor, score: Score, radii: Tensor | None =
     if radii is None:
         raise ValueError("the score is measured from the centres' radii")
     excess = (nearest - radii).clamp_(min=0)
-    return excess if score is Score.EXCESS else (excess * (nearest + radii)).sqrt_()
+    return excess if score is Score.EXCESS else root(excess * (nearest + radii))
 
 
 def root(values: Tensor) -> Tensor:

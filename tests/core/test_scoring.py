@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -133,6 +136,22 @@ def test_that_the_tangent_is_the_root_of_what_the_square_has_more_than_the_radiu
     assert patch_scores(squared, Score.TANGENT, radii).tolist() == pytest.approx([4.0, 0.0, 0.0, 1000.0], rel=1e-5)
     with pytest.raises(ValueError, match="radii"):
         patch_scores(squared, Score.TANGENT)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how many threads a process has is read from /proc")
+@pytest.mark.parametrize("score", [Score.NEAREST, Score.EXCESS, Score.TANGENT])
+def test_that_scoring_wakes_none_of_torchs_threads(score: Score) -> None:
+    """They would spin for milliseconds after it, in the way of OpenVINO's, which search the next image."""
+    code = f"""
+import os, torch
+from core.scoring import Score, patch_scores
+torch.set_num_threads(4)
+squared, radii = torch.rand(4096, 1), torch.rand(4096)
+before = os.listdir("/proc/self/task")
+patch_scores(squared, Score.{score.name}, radii)
+assert os.listdir("/proc/self/task") == before
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_that_a_square_that_rounding_made_negative_scores_zero_and_not_nan() -> None:
