@@ -77,8 +77,8 @@ def pictures(*shape: int, seed: int = 0) -> Tensor:
     ("channels", "width", "centres", "in_parts"),
     [
         ((6, 10, 20), 36, 70, False),
-        ((6, 10, 190), 206, 331, True),  # several blocks, the last one not full
-        ((6, 10, 190), 230, 33, True),  # more channels than the pyramid has
+        ((6, 10, 450), 466, 331, True),  # several blocks, the last one not full
+        ((6, 10, 450), 490, 33, True),  # more channels than the pyramid has
         ((20, 10, 5), 9, 500, False),  # fewer than the finest level has
     ],
     ids=["whole descriptors", "in parts", "wider than the pyramid", "narrow"],
@@ -106,8 +106,8 @@ def test_that_it_finds_what_all_distances_in_double_precision_hold(
     [
         ((6, 10, 20), 36, 7),
         ((6, 10, 20), 36, 36),
-        ((6, 10, 190), 230, 7),  # in parts
-        ((6, 10, 190), 206, 206),
+        ((6, 10, 450), 490, 7),  # in parts
+        ((6, 10, 450), 466, 466),
         ((20, 10, 5), 9, 7),
     ],
 )
@@ -137,7 +137,7 @@ def test_that_of_the_three_nearest_centres_the_one_whose_ellipsoid_is_nearest_is
 
 def test_that_a_patch_on_a_centre_is_at_distance_zero() -> None:
     """No cancellation of large norms: what lies on a centre far from the origin lies there to the last digits."""
-    maps, descriptor, _ = case((6, 10, 190), 206, 331)
+    maps, descriptor, _ = case((6, 10, 450), 466, 331)
     descriptor.bias.fill_(50.0)
     image = pictures(1, 64, 64, seed=9)
     bank = descriptor(maps(image)).permute(0, 2, 3, 1).flatten(0, 2)
@@ -147,7 +147,7 @@ def test_that_a_patch_on_a_centre_is_at_distance_zero() -> None:
 
 
 def test_that_an_image_finds_alone_what_it_finds_among_others_and_in_any_thread() -> None:
-    maps, descriptor, bank = case((6, 10, 190), 206, 331)
+    maps, descriptor, bank = case((6, 10, 450), 466, 331)
     search = CompiledSearch(maps, pictures(1, 32, 32), folded(descriptor, bank), STRIDES, 1)
     images = pictures(4, 64, 32, seed=5)
     together = [part.clone() for part in search(images)[0].chunk(4)]
