@@ -13,8 +13,8 @@ from core.neighbours import CANDIDATES
 from core.openvino_runtime import CompiledModel
 from core.search_graph import SearchGraph, tables
 
-_ROWS, _ROWS_IN_PARTS = 8, 4
-"""Rows of the grid that are done at once. In parts each takes several times the memory."""
+_ROWS = 8
+"""Rows of the grid that are done at once: more need more memory, fewer more time to go about it."""
 
 
 class CompiledSearch:
@@ -39,8 +39,7 @@ class CompiledSearch:
         self._strides = tuple(strides)
         front = converted(pooled, (example,))
         front.reshape({0: [-1, -1, -1, 3]})
-        self._step = _ROWS_IN_PARTS if folded.in_parts else _ROWS
-        self._model = CompiledModel(_from_images(front, folded, count, self._step))
+        self._model = CompiledModel(_from_images(front, folded, count))
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Squared distances, ascending, and the centres' rows, each (b, h, w, count), for images on the CPU.
@@ -49,7 +48,7 @@ class CompiledSearch:
         """
         b, height, width = images.shape[:3]
         grids = tuple((height // stride, width // stride) for stride in self._strides)
-        outputs = self._model([images.contiguous().numpy(), *tables(b, grids, self._step)])
+        outputs = self._model([images.contiguous().numpy(), *tables(b, grids, _ROWS)])
         shape = (b, *grids[0], outputs[0].shape[2])
         distances, rows = (torch.from_numpy(part)[: b * grids[0][0]].view(shape) for part in outputs)
         found = distances, rows.long()
@@ -63,11 +62,11 @@ class CompiledSearch:
         self._model.expect_one_size()
 
 
-def _from_images(front: Any, folded: FoldedSearch, count: int, step: int) -> Any:
-    """An `openvino.Model` of images and tables, `front` being that of the pooled maps; `step` rows go at once."""
+def _from_images(front: Any, folded: FoldedSearch, count: int) -> Any:
+    """An `openvino.Model` of images and tables, `front` being that of the pooled maps."""
     centres, width = folded.centres.shape
     shaped = count == 1 and folded.axes.shape[1] > 0
-    graph = SearchGraph(min(CANDIDATES, centres) if shaped else count, centres, step)
+    graph = SearchGraph(min(CANDIDATES, centres) if shaped else count, centres, _ROWS)
     ops = graph.ops
 
     def row(sums: Sequence[Any]) -> list[Any]:
@@ -91,8 +90,8 @@ def _from_images(front: Any, folded: FoldedSearch, count: int, step: int) -> Any
         distances = ops.reduce_sum(ops.multiply(apart, apart), graph.ints(3), keep_dims=False)
         return [distances.output(0) if less is None else ops.relu(ops.subtract(distances, less)).output(0), rows]
 
-    finest, *coarse = folded.weights
-    weights = [finest, *(np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in coarse)]
+    *finer, coarsest = folded.weights  # the last may be narrower than the centres, by what no descriptor reaches
+    weights = [*finer, np.pad(coarsest, ((0, 0), (0, width - coarsest.shape[1])))]
     parts: list[Sequence[Any]] = [weights]
     if folded.in_parts:
         parts.append(folded.products)
@@ -139,7 +138,7 @@ class PyramidSearch:
             ImportError: OpenVINO is not installed.
             RuntimeError: It cannot compile the search.
         """
-        graph = SearchGraph(count, centres, _ROWS_IN_PARTS)
+        graph = SearchGraph(count, centres, _ROWS)
         maps = [graph.parameter(-1, size, -1, -1) for size in channels]
         inputs = [channels[0] + CONSTANTS, *channels[1:]]
         matrices = [graph.parameter(size, centres) for size in inputs]
@@ -160,6 +159,6 @@ class PyramidSearch:
         """
         grids = tuple((int(level.shape[2]), int(level.shape[3])) for level in pyramid)
         arrays = [part.contiguous().numpy() for part in (*pyramid, *products)]
-        ranks, rows = self._model([*arrays, *tables(len(pyramid[0]), grids, _ROWS_IN_PARTS)])
+        ranks, rows = self._model([*arrays, *tables(len(pyramid[0]), grids, _ROWS)])
         done = len(pyramid[0]) * grids[0][0]
         return torch.from_numpy(ranks)[:done].flatten(0, 1).clone(), torch.from_numpy(rows)[:done].flatten(0, 1).long()

@@ -48,7 +48,7 @@ class FoldedSearch:
     @property
     def in_basis(self) -> bool:
         """Whether the rotated descriptors stand in the basis of the axes already, and the centres are their feet."""
-        return self.basis.shape[0] == self.basis.shape[1]
+        return bool(self.basis.shape[0] == self.basis.shape[1])
 
 
 def fold(
@@ -82,8 +82,8 @@ def fold(
         turned = np.concatenate((turned, np.zeros((len(turned), 1))), axis=1)
     products = [-2.0 * part.T @ centres.T for part in parts]
     products[0][-1] += np.square(centres).sum(axis=1)
-    rotated, turned, feet = _single([rotated, turned, centres @ basis.T])
-    return FoldedSearch(_single(weights), rotated, _single(products), axes, turned, feet)
+    own, turned_basis, feet = _single([rotated, turned, centres @ basis.T])
+    return FoldedSearch(_single(weights), own, _single(products), axes, turned_basis, feet)
 
 
 def _rotation(

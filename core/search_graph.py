@@ -22,6 +22,7 @@ _BLOCK = 32
 _FEW = 3000
 """Centres times how many are asked for: fewer are looked through once for each."""
 _FAR = np.float32(1e30)
+_FAR_END = 2**31 - 1
 
 
 @lru_cache(maxsize=32)
@@ -114,7 +115,8 @@ class SearchGraph:
         Args:
             maps: Nodes (b, h_l, w_l, channels), finest first.
             matrices: For each level the same number of (channels, columns) matrices, arrays or nodes; those of the
-                finest level also weigh the constants, and may have fewer columns: the rest is 0.
+                finest level also weigh the constants. Those of a finer level may have fewer columns than those of a
+                coarser one: the rest is 0.
             row: From nodes (step, w, columns), one for each matrix, to outputs (step, w, anything).
 
         Returns:
@@ -228,11 +230,25 @@ class SearchGraph:
     def _sum(self, part: Any, weights: Any, levels: Sequence[_Rows], index: int, matrix: Any) -> Any:
         """(step, w, columns): the finest level's products and the other levels' upsampled ones."""
         ops = self.ops
+        mixed = [self._mixed(level, index) for level in levels]  # (step, w_l, columns of this level)
+        pieces, start, places = [], 0, self.ints(0)
+        for number, values in enumerate(mixed):
+            if (end := _length(values)) > start:  # columns that this level and all coarser ones have
+                own = [self._cut(other, self.ints(start), self.ints(end)) for other in mixed[number:]]
+                along = self._cut(weights, places, self.ints(_FAR_END))
+                pieces.append(self.product(along, ops.concat(own, 1)))
+                start = end
+            width = ops.gather(ops.shape_of(values, "i32"), self.ints(1), self.scalar(0))
+            places = ops.add(places, width)
         fine = self.product(part, matrix)
-        if missing := _length(levels[0].values[index]) - _length(fine):
+        if missing := _length(pieces[0]) - _length(fine):
             fine = ops.pad(fine, self.ints(0, 0, 0), self.ints(0, 0, missing), "constant")
-        mixed = ops.concat([self._mixed(level, index) for level in levels], 1)  # (step, sum of w_l, columns)
-        return ops.add(self.product(weights, mixed), fine)
+        pieces[0] = ops.add(pieces[0], fine)
+        return ops.concat(pieces, 2) if len(pieces) > 1 else pieces[0]
+
+    def _cut(self, values: Any, start: Any, end: Any) -> Any:
+        """What lies between on the last axis; start and end are vectors of one number."""
+        return self.ops.slice(values, start, end, self.ints(1), self.ints(2))
 
     def _mixed(self, level: _Rows, index: int) -> Any:
         ops = self.ops
