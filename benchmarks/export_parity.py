@@ -49,6 +49,7 @@ def scores(trained: TrainedModel, dataset: Path) -> dict[str, object]:
                 "drawn_images": parity.drawn,
                 "largest_relative_score_difference": parity.largest.relative,
                 "on": parity.largest.name,
+                "ties": {one.name: one.relative for one in parity.ties},
                 "verdicts_that_differ": len(parity.flips),
                 "maps_of_another_size": len(parity.other_shapes),
                 "largest_map_difference": parity.largest_map_difference,

@@ -205,11 +205,12 @@ class DeployPanel(parts.Panel):
         self._stats["flips"].set_text(str(len(parity.flips)))
         self._stats["images"].set_text(f"{parity.images} + {parity.drawn} drawn")
         self._stats["time"].set_text(f"{parity.milliseconds:.0f} ms")
-        skipped = f" {_count(len(parity.skipped), 'image')} could not be read." if parity.skipped else ""
-        self._sentence.setText(
+        skipped = f"{_count(len(parity.skipped), 'image')} could not be read." if parity.skipped else ""
+        written = (
             f"Written to {outcome.folder.name}: {', '.join(outcome.files)}. "
-            f"model.json says what goes in and out, run.py runs it.{skipped}"
+            "model.json says what goes in and out, run.py runs it."
         )
+        self._sentence.setText(" ".join(filter(None, (written, parity.tie_sentence(), skipped))))
 
     @Slot()
     def _show_all_of_it(self) -> None:

@@ -117,6 +117,9 @@ class _PatchScores(nn.Module):
     radii: Tensor
     axes: Tensor
     basis: Tensor
+    mean: Tensor
+    places: Tensor
+    """(M, A), of the centres along their own axes."""
     level_scale: Tensor
 
     def __init__(self, network: CfaModel, backbone: Backbone, config: Config) -> None:
@@ -133,6 +136,9 @@ class _PatchScores(nn.Module):
         self.register_buffer("radii", network.centre_radii.cpu())
         self.register_buffer("axes", network.centre_axes.cpu())
         self.register_buffer("basis", network.axis_basis.cpu())
+        self.register_buffer("mean", self.bank.mean(dim=0))  # measured from it, steps lose fewer digits
+        feet = (self.bank - self.mean) @ self.basis.T
+        self.register_buffer("places", (self.axes @ feet[:, :, None])[:, :, 0])
 
     def forward(self, canvas: Tensor) -> Tensor:
         """Score every patch.
@@ -181,12 +187,12 @@ class _PatchScores(nn.Module):
 
     def _nearest_ellipsoid(self, queries: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """See `core.neighbours.nearest_ellipsoid`: squared distances and rows (n, 1) of one among `rows` (n, K)."""
-        found = []
+        found, feet = [], ((queries - self.mean) @ self.basis.T)[:, :, None]  # (n, R, 1)
         for candidate in range(self.neighbours):  # one after the other: their axes are the largest tensor there is
             row = rows[:, candidate]
             apart = queries - self.bank.index_select(0, row)
-            along = self.axes.index_select(0, row) @ (apart @ self.basis.T)[:, :, None]  # (n, A, 1)
-            counted = apart.square().sum(dim=1, keepdim=True) - along.square().sum(dim=1)
+            along = (self.axes.index_select(0, row) @ feet)[:, :, 0] - self.places.index_select(0, row)  # (n, A)
+            counted = apart.square().sum(dim=1, keepdim=True) - along.square().sum(dim=1, keepdim=True)
             found.append(counted.clamp(min=0.0))
         squared, best = torch.cat(found, dim=1).min(dim=1, keepdim=True)
         return squared, rows.gather(1, best)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.config import Resizing
 from core.dataset import Sample
 from core.errors import DatasetError, ImageError
-from core.export.words import Difference, Flip, Parity
+from core.export.words import TOLERANCE, Difference, Flip, Parity
 from core.images import read_image
 from core.inspection import Inspector
 from core.progress import CancelToken, Phase, Progress, Report
@@ -23,6 +23,8 @@ _DRAWN = ((64, 64), (300, 400), (401, 299), (97, 613), (700, 33), (5, 7), (960, 
 """Heights and widths of the images drawn."""
 _FEWEST = 1e-3
 """Scores below this share of the threshold are compared as if they were that large."""
+_TIED = 0.02
+"""Largest share of the images that may differ by a tie; one always may."""
 Picture = NDArray[np.uint8]
 
 
@@ -82,7 +84,7 @@ class _Record:
 
     def __init__(self, threshold: Threshold) -> None:
         self._threshold = threshold
-        self._floor = max(_FEWEST * abs(threshold.value), np.finfo(np.float32).tiny)
+        self._floor = max(_FEWEST * abs(threshold.value), float(np.finfo(np.float32).tiny))
         self.differences: list[Difference] = []
         self.skipped: list[str] = []
         self._maps = 0.0
@@ -103,23 +105,30 @@ class _Record:
         values, score, verdict = exported.inspect(picture)
         self._seconds[0].append(between - started)
         self._seconds[1].append(time.perf_counter() - between)
-        gap = abs(score - original.score) / max(abs(original.score), self._floor)
-        self.differences.append(Difference(name, original.score, score, gap if gap == gap else np.inf))
-        wanted = judge(original.score, self._threshold).value
-        if verdict != wanted:
-            self._flips.append(Flip(name, wanted, verdict))
+        scale = max(abs(original.score), self._floor)
+        gap, share = abs(score - original.score) / scale, 1.0
         if values.shape != original.anomaly_map.shape:
             self._other_shapes.append(name)
         else:
-            self._maps = max(self._maps, float(np.abs(values - original.anomaly_map).max()))
+            apart = np.abs(values - original.anomaly_map)
+            self._maps = max(self._maps, float(apart.max()))
+            share = float(np.mean(~(apart <= TOLERANCE * scale)))
+        self.differences.append(Difference(name, original.score, score, gap if gap == gap else np.inf, share))
+        wanted = judge(original.score, self._threshold).value
+        if verdict != wanted:
+            self._flips.append(Flip(name, wanted, verdict))
 
     def parity(self, images: int, drawn: int) -> Parity:
         original, exported = (1000 * statistics.median(seconds) for seconds in self._seconds)
+        ties = tuple(one for one in self.differences if one.tied)
+        if len(ties) > max(1, _TIED * len(self.differences)):
+            ties = ()  # too many to be chance
         return Parity(
             images,
             drawn,
             tuple(self.skipped),
-            max(self.differences, key=lambda one: one.relative),
+            max((one for one in self.differences if one not in ties), key=lambda one: one.relative),
+            ties,
             self._maps,
             tuple(self._flips),
             tuple(self._other_shapes),

@@ -7,6 +7,10 @@ from typing import Any
 
 TOLERANCE = 1e-3
 """Largest relative difference of a score from the original's with which a model is given out."""
+TIE_TOLERANCE = 1e-2
+"""That of an image with a tie: runtimes choose differently where a patch is as near to two centres."""
+TIE_SHARE = 0.01
+"""Largest share of a map that ties alter; a mistake in the model alters it everywhere."""
 
 
 class Format(StrEnum):
@@ -42,12 +46,19 @@ class Difference:
         original: Score by the original.
         exported: Score by the exported model.
         relative: Their difference, as a share of the original's.
+        map_share: Share of the map's pixels that differ by more than `TOLERANCE` of the score.
     """
 
     name: str
     original: float
     exported: float
     relative: float
+    map_share: float
+
+    @property
+    def tied(self) -> bool:
+        """Whether a tie explains why the scores differ."""
+        return TOLERANCE < self.relative <= TIE_TOLERANCE and self.map_share <= TIE_SHARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +78,9 @@ class Parity:
         images: The user's images that were compared.
         drawn: Images of many sizes, drawn from a seed, that were compared.
         skipped: The user's images that could not be read, and why.
-        largest: The image whose scores differ most, as a share of the original's.
-        largest_map_difference: Of any pixel, in units of the score; near a tie between two centres a patch may count
-            as the other one's.
+        largest: The image, but for those in `ties`, whose scores differ most, as a share of the original's.
+        ties: The images whose scores differ by a tie.
+        largest_map_difference: Of any pixel, in units of the score.
         flips: Where the verdicts differ.
         other_shapes: Images whose maps differ in size.
         milliseconds: Median time of the exported model for one image, on this machine.
@@ -80,6 +91,7 @@ class Parity:
     drawn: int
     skipped: tuple[str, ...]
     largest: Difference
+    ties: tuple[Difference, ...]
     largest_map_difference: float
     flips: tuple[Flip, ...]
     other_shapes: tuple[str, ...]
@@ -109,7 +121,18 @@ class Parity:
             text += f", first on {first.name} ({first.original}, exported {first.exported})"
         if self.other_shapes:
             text += f"; {len(self.other_shapes)} maps of another size, first of {self.other_shapes[0]}"
-        return f"{text}."
+        return " ".join(filter(None, (f"{text}.", self.tie_sentence())))
+
+    def tie_sentence(self) -> str:
+        """The ties in words; empty where there is none."""
+        if not self.ties:
+            return ""
+        most, count = max(self.ties, key=lambda one: one.relative), len(self.ties)
+        images, up_to = ("images", "up to ") if count != 1 else ("image", "")
+        return (
+            f"On {count} more {images} a patch is as near to two centres, and the score differs by "
+            f"{up_to}{most.relative:.1e} (allowed {TIE_TOLERANCE:g}): {most.name}."
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists, strings and numbers."""

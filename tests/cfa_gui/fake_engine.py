@@ -163,7 +163,7 @@ class FakeEngine:
         report(Progress(Phase.CHECKING, 1, 2))
         self._wait(cancel)
         self.exported.append((model, target, tuple(samples)))
-        parity = Parity(len(samples), 8, (), Difference("a.png", 1.0, 1.0, 2e-7), 1e-6, (), (), 41.0, 50.0)
+        parity = Parity(len(samples), 8, (), Difference("a.png", 1.0, 1.0, 2e-7, 0.0), (), 1e-6, (), (), 41.0, 50.0)
         return Exported(target.folder, ("model.onnx", "run.py", "model.json"), parity)
 
     def make_sample_parts(self, folder: Path, *, report: Report, cancel: CancelToken) -> Path:
