@@ -73,6 +73,9 @@ class DescriptorStart(StrEnum):
 
     ORTHOGONAL = "orthogonal"
     """Orthonormal rows, which keep distances between patches as they are (gamma_d = 1) or nearly so."""
+    ALIGNED = "aligned"
+    """The same, and the coordinates count by how much they tell of what a patch looks like: fully where parts lie
+    alike, a third of that in a texture."""
     PUBLISHED = "published"
     """As the authors: independent normal weights of He's variance."""
 
@@ -199,7 +202,7 @@ class Method:
     feature_scale: FeatureScale = FeatureScale.REFERENCE
     score: Score = Score.TANGENT
     smoothing: float = 3.0
-    descriptor_start: DescriptorStart = DescriptorStart.ORTHOGONAL
+    descriptor_start: DescriptorStart = DescriptorStart.ALIGNED
     centre_axes: int = 12
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from core.config import DescriptorStart
 
 COORDINATE_WEIGHT = 0.7
-"""Of the coordinates under an orthogonal start: at the reference scale they say less than the picture does."""
+"""Of the coordinates under an orthogonal start, at most: at the reference scale they say less than the picture does."""
 
 
 class Descriptor(nn.Module):
@@ -59,6 +59,11 @@ class Descriptor(nn.Module):
             (b, D', h, w), h and w those of the finest level.
         """
         return self.project(pyramid).add_(self.constant(pyramid[0].shape[-2:]))
+
+    @torch.no_grad()
+    def weigh_coordinates(self, factor: float) -> None:
+        """Let the coordinates count by that much more or less than now."""
+        self.weight[:, -2:] *= factor
 
     def project(self, pyramid: Sequence[Tensor]) -> Tensor:
         """The part of phi that depends on the image, (b, D', h, w), the channels of a patch side by side in memory.

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.ahead import AHEAD, DECODERS, ahead
+from core.alignment import told_by_position
 from core.backbone import Backbone
 from core.centre_shapes import centre_shapes
 from core.checkpoint import Checkpoint, TrainingState, fingerprint_of, restore, restore_network, state_of
-from core.config import Bank, Config, FeatureScale, Score
+from core.config import Bank, Config, DescriptorStart, FeatureScale, Score
 from core.cuda.network import PooledMaps
 from core.dataset import Sample
 from core.device import current, room_on
@@ -109,6 +110,8 @@ def train_member(training: Sequence[Sample], backbone: Backbone, run: Run, kept:
         left = kept.load(fingerprint)
         if left is None:
             _set_level_scale(network, features, run)
+            if config.method.descriptor_start is DescriptorStart.ALIGNED:
+                network.descriptor.weigh_coordinates(told_by_position(features.pictures()))
             _build_bank(network, features, run)
         else:
             restore_network(left, network)

@@ -37,6 +37,11 @@ class Features:
         levels = self.cache.batch(indices)
         return [level * scale for level, scale in zip(levels, self.network.level_scale, strict=True)]
 
+    def pictures(self) -> Iterator[tuple[list[Tensor], Tensor]]:
+        """Of each image its pyramid and its mask, one by one."""
+        for index, mask in enumerate(self.masks):
+            yield self.pyramid([index]), mask
+
     def distances(self, indices: Sequence[int], search: TrainingSearch) -> Tensor:
         """(n, count) squared distances of all valid patches of some images, with gradient to the descriptor."""
         groups: dict[tuple[int, int], list[int]] = defaultdict(list)
