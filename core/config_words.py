@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from core.config import PRESETS, Bank, Config, FeatureScale, Preprocessing, Resizing, Score, StrideFit
+from core.config import PRESETS, Bank, Config, DescriptorStart, FeatureScale, Preprocessing, Resizing, Score, StrideFit
 from core.threshold import percent
 
 
@@ -63,7 +63,9 @@ def bank(config: Config) -> str:
 def scale(config: Config) -> str:
     """How the features are scaled."""
     reference = config.method.feature_scale is FeatureScale.REFERENCE
-    return "features brought to one scale" if reference else "features scaled as published"
+    words = "features brought to one scale" if reference else "features scaled as published"
+    aligned = config.method.descriptor_start is DescriptorStart.ALIGNED
+    return f"{words}, coordinates weighted by how much they tell" if aligned else words
 
 
 def score(config: Config) -> str:
