@@ -76,6 +76,7 @@ class FakeEngine:
         self.error: Exception | None = None
         self.saved: dict[Path, TrainedModel] = {}
         self.trained: list[tuple[tuple[Sample, ...], Config]] = []
+        self.ties: tuple[Difference, ...] = ()
         self.exported: list[tuple[TrainedModel, Target, tuple[Sample, ...]]] = []
         self.calibration: tuple[float, ...] = CALIBRATION
 
@@ -163,7 +164,8 @@ class FakeEngine:
         report(Progress(Phase.CHECKING, 1, 2))
         self._wait(cancel)
         self.exported.append((model, target, tuple(samples)))
-        parity = Parity(len(samples), 8, (), Difference("a.png", 1.0, 1.0, 2e-7, 0.0), (), 1e-6, (), (), 41.0, 50.0)
+        largest = Difference("a.png", 1.0, 1.0, 2e-7, 0.0)
+        parity = Parity(len(samples), 8, (), largest, self.ties, 1e-6, (), (), 41.0, 50.0)
         return Exported(target.folder, ("model.onnx", "run.py", "model.json"), parity)
 
     def make_sample_parts(self, folder: Path, *, report: Report, cancel: CancelToken) -> Path:

@@ -11,7 +11,7 @@ from cfa_gui.models.run_state import RunState
 from cfa_gui.panels.deploy import DeployPanel
 from cfa_gui.workbench import Workbench
 from core.errors import ExportError
-from core.export.words import Format
+from core.export.words import Difference, Format
 from tests.cfa_gui.bench import Bench, working_bench
 from tests.cfa_gui.fake_engine import Gate
 
@@ -63,6 +63,16 @@ def test_that_an_export_asks_for_a_folder_and_shows_the_figures(bench: Bench, pa
     assert panel._stats["difference"].text() == "2.0e-07"
     assert panel._stats["images"].text() == "8 + 8 drawn"
     assert bench.texts("success")[-1] == "The model is in line, and gives the scores of the original."
+
+
+def test_that_an_image_with_a_tie_is_named(bench: Bench, panel: DeployPanel) -> None:
+    _ready(bench)
+    bench.engine.ties = (Difference("test/good/011.png", 0.7354, 0.7377, 3.1e-3, 0.004),)
+    panel._export.click()
+    bench.until_idle()
+    assert panel._stats["difference"].text() == "2.0e-07"
+    assert "On 1 more image a patch is as near to two centres" in panel._sentence.text()
+    assert "test/good/011.png" in panel._sentence.text()
 
 
 def test_that_the_figures_go_when_the_threshold_moves(bench: Bench, panel: DeployPanel) -> None:
