@@ -111,7 +111,9 @@ def train_member(training: Sequence[Sample], backbone: Backbone, run: Run, kept:
         if left is None:
             _set_level_scale(network, features, run)
             if config.method.descriptor_start is DescriptorStart.ALIGNED:
-                network.descriptor.weigh_coordinates(told_by_position(features.pictures()))
+                network.descriptor.weigh_coordinates(
+                    told_by_position(features.pictures(lambda _done: run.cancel.check()))
+                )
             _build_bank(network, features, run)
         else:
             restore_network(left, network)

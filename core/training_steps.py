@@ -37,10 +37,11 @@ class Features:
         levels = self.cache.batch(indices)
         return [level * scale for level, scale in zip(levels, self.network.level_scale, strict=True)]
 
-    def pictures(self) -> Iterator[tuple[list[Tensor], Tensor]]:
-        """Of each image its pyramid and its mask, one by one."""
+    def pictures(self, report: Callable[[int], None]) -> Iterator[tuple[list[Tensor], Tensor]]:
+        """Of each image its pyramid and its mask, one by one; how many are done is told after each."""
         for index, mask in enumerate(self.masks):
             yield self.pyramid([index]), mask
+            report(index + 1)
 
     def distances(self, indices: Sequence[int], search: TrainingSearch) -> Tensor:
         """(n, count) squared distances of all valid patches of some images, with gradient to the descriptor."""
@@ -55,11 +56,10 @@ class Features:
 
     def described(self, report: Callable[[int], None]) -> Iterator[Described]:
         """The images one by one, without gradient."""
-        for index in range(len(self)):
+        for pyramid, mask in self.pictures(report):
             with torch.no_grad():
-                phi = self.network.describe(self.pyramid([index]))[0]
-            yield Described(phi, self.masks[index].to(phi.device))
-            report(index + 1)
+                phi = self.network.describe(pyramid)[0]
+            yield Described(phi, mask.to(phi.device))
 
 
 def gradients_of(

@@ -130,7 +130,7 @@ class Parity:
         most, count = max(self.ties, key=lambda one: one.relative), len(self.ties)
         images, up_to = ("images", "up to ") if count != 1 else ("image", "")
         return (
-            f"On {count} more {images} a patch is as near to two centres, and the score differs by "
+            f"On {count} {images} a patch is as near to one centre as to another, and the score differs by "
             f"{up_to}{most.relative:.1e} (allowed {TIE_TOLERANCE:g}): {most.name}."
         )
 

@@ -71,7 +71,7 @@ def test_that_an_image_with_a_tie_is_named(bench: Bench, panel: DeployPanel) -> 
     panel._export.click()
     bench.until_idle()
     assert panel._stats["difference"].text() == "2.0e-07"
-    assert "On 1 more image a patch is as near to two centres" in panel._sentence.text()
+    assert "On 1 image a patch is as near to one centre as to another" in panel._sentence.text()
     assert "test/good/011.png" in panel._sentence.text()
 
 

@@ -60,8 +60,8 @@ def test_that_one_patch_as_near_to_two_centres_is_told_and_allowed() -> None:
     assert [tie.name for tie in parity.ties] == [FIRST_DRAWN]
     assert parity.largest.relative == 0.0
     assert parity.sentence().endswith(
-        "On 1 more image a patch is as near to two centres, and the score differs by 3.0e-03 (allowed 0.01): "
-        f"{FIRST_DRAWN}."
+        "On 1 image a patch is as near to one centre as to another, and the score differs by 3.0e-03 "
+        f"(allowed 0.01): {FIRST_DRAWN}."
     )
     assert parity.to_json()["ties"][0]["name"] == FIRST_DRAWN
 
