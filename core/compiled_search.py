@@ -15,6 +15,8 @@ from core.search_graph import SearchGraph, tables
 
 _ROWS = 8
 """Rows of the grid that are done at once: more need more memory, fewer more time to go about it."""
+_ROWS_IN_PARTS = 4
+"""Where products are taken level by level, so many that more are not faster."""
 
 
 class CompiledSearch:
@@ -36,10 +38,10 @@ class CompiledSearch:
             ImportError: OpenVINO is not installed.
             RuntimeError: It cannot take this network.
         """
-        self._strides = tuple(strides)
+        self._strides, self._rows = tuple(strides), _ROWS_IN_PARTS if folded.in_parts else _ROWS
         front = converted(pooled, (example,))
         front.reshape({0: [-1, -1, -1, 3]})
-        self._model = CompiledModel(_from_images(front, folded, count))
+        self._model = CompiledModel(_from_images(front, folded, count, self._rows))
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Squared distances, ascending, and the centres' rows, each (b, h, w, count), for images on the CPU.
@@ -48,7 +50,7 @@ class CompiledSearch:
         """
         b, height, width = images.shape[:3]
         grids = tuple((height // stride, width // stride) for stride in self._strides)
-        outputs = self._model([images.contiguous().numpy(), *tables(b, grids, _ROWS)])
+        outputs = self._model([images.contiguous().numpy(), *tables(b, grids, self._rows)])
         shape = (b, *grids[0], outputs[0].shape[2])
         distances, rows = (torch.from_numpy(part)[: b * grids[0][0]].view(shape) for part in outputs)
         found = distances, rows.long()
@@ -62,50 +64,69 @@ class CompiledSearch:
         self._model.expect_one_size()
 
 
-def _from_images(front: Any, folded: FoldedSearch, count: int) -> Any:
+def _from_images(front: Any, folded: FoldedSearch, count: int, step: int) -> Any:
     """An `openvino.Model` of images and tables, `front` being that of the pooled maps."""
-    centres, width = folded.centres.shape
+    centres = len(folded.centres)
     shaped = count == 1 and folded.axes.shape[1] > 0
-    graph = SearchGraph(min(CANDIDATES, centres) if shaped else count, centres, _ROWS)
+    graph = SearchGraph(min(CANDIDATES, centres) if shaped else count, centres, step)
     ops = graph.ops
-
-    def row(sums: Sequence[Any]) -> list[Any]:
-        """From rotated descriptors, and what else is summed by levels, to distances and rows of the centres."""
-        descriptor, own = sums[0], graph.kept(folded.centres)
-        if folded.in_parts:
-            ranks = sums[1]
-        else:
-            norms = np.square(folded.centres, dtype=np.float64).sum(axis=1).astype(np.float32)
-            doubled = ops.multiply(descriptor, ops.constant(np.float32(-2)))
-            ranks = ops.add(ops.matmul(doubled, own, transpose_a=False, transpose_b=True), ops.constant(norms))
-        ranks, rows = graph.smallest(ranks)
-        less = None
-        if shaped:
-            foot = descriptor
-            if not folded.in_basis:
-                foot = sums[2] if folded.in_parts else graph.product(descriptor, graph.kept(folded.basis.T.copy()))
-            rows, less = _nearest_ellipsoid(graph, folded, foot, ranks, rows)
-        winners = ops.gather(own, rows, graph.scalar(0))  # (step, w, count, r)
-        apart = ops.subtract(ops.unsqueeze(descriptor, graph.ints(2)), winners)  # without cancellation
-        distances = ops.reduce_sum(ops.multiply(apart, apart), graph.ints(3), keep_dims=False)
-        return [distances.output(0) if less is None else ops.relu(ops.subtract(distances, less)).output(0), rows]
-
-    *finer, coarsest = folded.weights  # the last may be narrower than the centres, by what no descriptor reaches
-    weights = [*finer, np.pad(coarsest, ((0, 0), (0, width - coarsest.shape[1])))]
-    parts: list[Sequence[Any]] = [weights]
-    if folded.in_parts:
-        parts.append(folded.products)
-        if shaped and not folded.in_basis:
-            parts.append([part @ folded.basis.T[: part.shape[1]] for part in folded.weights])
     maps = [ops.transpose(result.input_value(0), graph.ints(0, 2, 3, 1)) for result in front.get_results()]
-    found = graph.over_rows(maps, list(zip(*parts, strict=True)), row)
+    if folded.in_parts:
+        parts: list[Sequence[Any]] = [folded.products, folded.weights]
+        if shaped:
+            parts.append([part @ folded.basis.T[: part.shape[1]] for part in folded.weights])
+        matrices = list(zip(*parts, strict=True))
+        found = graph.over_rows(maps, matrices, lambda sums: _of_parts(graph, folded, sums), lengths_of=1)
+    else:
+        found = graph.over_rows(maps, _whole(folded), lambda sums: _of_descriptors(graph, folded, sums[0], shaped))
     return graph.openvino.Model(found, [*front.get_parameters(), *graph.tables])
 
 
-def _nearest_ellipsoid(graph: SearchGraph, folded: FoldedSearch, foot: Any, ranks: Any, rows: Any) -> tuple[Any, Any]:
-    """See `core.neighbours.nearest_ellipsoid`: of some centres the row of one, and by how much its distance is less.
+def _whole(folded: FoldedSearch) -> list[tuple[Any]]:
+    """Each level's weights, the coarsest level's as wide as the centres: it may lack what no descriptor reaches."""
+    *finer, coarsest = folded.weights
+    missing = folded.centres.shape[1] - coarsest.shape[1]
+    return [*((part,) for part in finer), (np.pad(coarsest, ((0, 0), (0, missing))),)]
 
-    Both (step, w, 1). The foot is the descriptor in the basis of the axes, (step, w, R); ranks differ from squared
+
+def _of_descriptors(graph: SearchGraph, folded: FoldedSearch, descriptor: Any, shaped: bool) -> list[Any]:
+    """From rotated descriptors (step, w, r) to distances and rows of the centres."""
+    ops, own = graph.ops, graph.kept(folded.centres)
+    norms = np.square(folded.centres, dtype=np.float64).sum(axis=1).astype(np.float32)
+    doubled = ops.multiply(descriptor, ops.constant(np.float32(-2)))
+    products = ops.matmul(doubled, own, transpose_a=False, transpose_b=True)
+    ranks, rows = graph.smallest(ops.add(products, ops.constant(norms)))
+    less = None
+    if shaped:
+        in_basis = folded.in_basis
+        foot = descriptor if in_basis else graph.product(descriptor, graph.kept(folded.basis.T.copy()))
+        rows, _, less = _nearest_ellipsoid(graph, folded, foot, ranks, rows)
+    winners = ops.gather(own, rows, graph.scalar(0))  # (step, w, count, r)
+    apart = ops.subtract(ops.unsqueeze(descriptor, graph.ints(2)), winners)  # without cancellation
+    distances = ops.reduce_sum(ops.multiply(apart, apart), graph.ints(3), keep_dims=False)
+    return [distances.output(0) if less is None else ops.relu(ops.subtract(distances, less)).output(0), rows]
+
+
+def _of_parts(graph: SearchGraph, folded: FoldedSearch, sums: Sequence[Any]) -> list[Any]:
+    """The same from ranks (step, w, M), squared lengths (step, w, 1), and (step, w, R) feet where shapes count.
+
+    The distance is the sum of a rank and a length: neither descriptors nor centres need be kept whole for it. That
+    costs a digit or two, both being measured from the mean of the centres.
+    """
+    ops, (ranks, lengths, *feet) = graph.ops, sums
+    ranks, rows = graph.smallest(ranks)
+    for foot in feet:
+        rows, ranks, less = _nearest_ellipsoid(graph, folded, foot, ranks, rows)
+        lengths = ops.subtract(lengths, less)
+    return [ops.relu(ops.add(ranks, lengths)).output(0), rows]
+
+
+def _nearest_ellipsoid(
+    graph: SearchGraph, folded: FoldedSearch, foot: Any, ranks: Any, rows: Any
+) -> tuple[Any, Any, Any]:
+    """See `core.neighbours.nearest_ellipsoid`: of some centres one's row, rank, and by how much its distance is less.
+
+    All (step, w, 1). The foot is the descriptor in the basis of the axes, (step, w, R); ranks differ from squared
     distances by what is the same for all centres.
     """
     ops, (count, width) = graph.ops, folded.axes.shape[1:]
@@ -119,8 +140,8 @@ def _nearest_ellipsoid(graph: SearchGraph, folded: FoldedSearch, foot: Any, rank
     best = ops.topk(
         ops.subtract(ranks, less), graph.scalar(1), axis=2, mode="min", sort="value", index_element_type="i32"
     )
-    row, less = (ops.gather_elements(values, best.output(1), 2) for values in (rows, less))
-    return row.output(0), less
+    row, rank, less = (ops.gather_elements(values, best.output(1), 2) for values in (rows, ranks, less))
+    return row.output(0), rank, less
 
 
 class PyramidSearch:

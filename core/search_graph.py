@@ -109,6 +109,7 @@ class SearchGraph:
         maps: Sequence[Any],
         matrices: Sequence[Sequence[Any]],
         row: Callable[[Sequence[Any]], Sequence[Any]],
+        lengths_of: int | None = None,
     ) -> list[Any]:
         """Apply matrices to each level, add up the upsampled products, and do something with each row of the sums.
 
@@ -118,6 +119,7 @@ class SearchGraph:
                 finest level also weigh the constants. Those of a finer level may have fewer columns than those of a
                 coarser one: the rest is 0.
             row: From nodes (step, w, columns), one for each matrix, to outputs (step, w, anything).
+            lengths_of: Of the sums of this matrix only the squared lengths are wanted, (step, w, 1).
 
         Returns:
             Outputs of all rows, (n, w, anything), of which the last may be of a row that came again; see `tables`.
@@ -134,7 +136,7 @@ class SearchGraph:
             products = [self.product(flat, self._node(matrix)) for matrix in of_level]
             coarse.append(_Rows(products, above, below, self.parameter(-1, 1, 1)))
             self.tables += coarse[-1][1:]
-        return self._loop(finest, along, coarse, matrices[0], row)
+        return self._loop(finest, along, coarse, matrices[0], row, lengths_of)
 
     def smallest(self, ranks: Any) -> tuple[Any, Any]:
         """The `count` smallest of (step, w, M) ranks and where they stand, (step, w, count) each, ascending."""
@@ -200,6 +202,7 @@ class SearchGraph:
         coarse: Sequence[_Rows],
         matrices: Sequence[Any],
         row: Callable[[Sequence[Any]], Sequence[Any]],
+        lengths_of: int | None,
     ) -> list[Any]:
         loop, step = self.ops.tensor_iterator(), self._step
         part, weights = self.parameter(step, -1, _length(finest)), self.parameter(1, -1, -1)
@@ -218,7 +221,10 @@ class SearchGraph:
                     (self.parameter(*(matrix.get_output_partial_shape(0)[i].get_length() for i in (0, 1))), matrix)
                 )
             inside.append(self._node(matrix) if isinstance(matrix, np.ndarray) else shared[-1][0])
-        sums = [self._sum(part, weights, levels, index, matrix) for index, matrix in enumerate(inside)]
+        sums = []
+        for index, matrix in enumerate(inside):
+            added_up = self._squared_lengths if index == lengths_of else self._sum
+            sums.append(added_up(self.product(part, matrix), self._pieces(weights, levels, index)))
         results = [self.ops.result(output) for output in row(sums)]
         loop.set_function(self.openvino.Model(results, [own for own, _ in (*sliced, *shared)]))
         for own, outer in sliced:
@@ -227,24 +233,49 @@ class SearchGraph:
             loop.set_invariant_input(own, outer.output(0))
         return [loop.get_concatenated_slices(result.output(0), 0, step, step, -1, 0) for result in results]
 
-    def _sum(self, part: Any, weights: Any, levels: Sequence[_Rows], index: int, matrix: Any) -> Any:
-        """(step, w, columns): the finest level's products and the other levels' upsampled ones."""
+    def _pieces(self, weights: Any, levels: Sequence[_Rows], index: int) -> list[tuple[Any, Any]]:
+        """What the coarser levels give to a row, piece by piece of the columns that the same levels fill.
+
+        Each piece is a product: of weights along the row (1, w, n) and the values of n cells (step, n, columns).
+        """
         ops = self.ops
         mixed = [self._mixed(level, index) for level in levels]  # (step, w_l, columns of this level)
         pieces, start, places = [], 0, self.ints(0)
         for number, values in enumerate(mixed):
             if (end := _length(values)) > start:  # columns that this level and all coarser ones have
                 own = [self._cut(other, self.ints(start), self.ints(end)) for other in mixed[number:]]
-                along = self._cut(weights, places, self.ints(_FAR_END))
-                pieces.append(self.product(along, ops.concat(own, 1)))
+                pieces.append((self._cut(weights, places, self.ints(_FAR_END)), ops.concat(own, 1)))
                 start = end
             width = ops.gather(ops.shape_of(values, "i32"), self.ints(1), self.scalar(0))
             places = ops.add(places, width)
-        fine = self.product(part, matrix)
-        if missing := _length(pieces[0]) - _length(fine):
-            fine = ops.pad(fine, self.ints(0, 0, 0), self.ints(0, 0, missing), "constant")
-        pieces[0] = ops.add(pieces[0], fine)
-        return ops.concat(pieces, 2) if len(pieces) > 1 else pieces[0]
+        return pieces
+
+    def _sum(self, fine: Any, pieces: Sequence[tuple[Any, Any]]) -> Any:
+        """(step, w, columns): the finest level's products and the other levels' upsampled ones."""
+        products = [self.product(*piece) for piece in pieces]
+        if missing := _length(products[0]) - _length(fine):
+            fine = self.ops.pad(fine, self.ints(0, 0, 0), self.ints(0, 0, missing), "constant")
+        products[0] = self.ops.add(products[0], fine)
+        return self.ops.concat(products, 2) if len(products) > 1 else products[0]
+
+    def _squared_lengths(self, fine: Any, pieces: Sequence[tuple[Any, Any]]) -> Any:
+        """(step, w, 1): those of the sums, of which only the columns that the finest level fills are computed.
+
+        The others are upsampled, which is linear: their squared length is that of the products of the cells with each
+        other, upsampled along both axes.
+        """
+        ops = self.ops
+        own, last = self.ints(_length(fine)), self.ints(2)
+        (along, values), *rest = pieces
+        whole = ops.add(self.product(along, self._cut(values, self.ints(0), own)), fine)
+        found = ops.reduce_sum(ops.multiply(whole, whole), last, keep_dims=True)
+        if _length(values) > _length(fine):
+            rest = [(along, self._cut(values, own, self.ints(_FAR_END))), *rest]
+        for weights, cells in rest:
+            products = ops.matmul(cells, cells, transpose_a=False, transpose_b=True)  # (step, n, n)
+            upsampled = ops.multiply(self.product(weights, products), weights)
+            found = ops.add(found, ops.reduce_sum(upsampled, last, keep_dims=True))
+        return found
 
     def _cut(self, values: Any, start: Any, end: Any) -> Any:
         """What lies between on the last axis; start and end are vectors of one number."""
