@@ -11,6 +11,7 @@ from pathlib import Path
 from cfa_gui.log import versions
 from cfa_gui.models.session import Session
 from cfa_gui.settings import Preferences
+from core.counting import counted
 from core.images import IMAGE_SUFFIXES
 
 LINES = 60
@@ -54,7 +55,7 @@ def _numbers(session: Session) -> list[str]:
         f"state: {session.state}; review: {session.keeping}",
         f"good parts: {len(samples.good) if samples else 0}",
         f"images under review: {len(review)}, with a score: {scored}, failed: {failed}",
-        "no model" if model is None else f"model of {model.summary.images} images, {model.summary.device}",
+        "no model" if model is None else f"model of {counted(model.summary.images, 'image')}, {model.summary.device}",
     ]
 
 

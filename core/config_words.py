@@ -3,6 +3,7 @@
 import dataclasses
 
 from core.config import PRESETS, Bank, Config, DescriptorStart, FeatureScale, Preprocessing, Resizing, Score, StrideFit
+from core.counting import counted
 from core.threshold import percent
 
 
@@ -21,7 +22,7 @@ def in_words(config: Config) -> str:
     """The settings in one line."""
     method, training = config.method, config.training
     held_out = f"{percent(training.holdout)} of the good images held out" if training.holdout else "no image held out"
-    epochs = "1 epoch" if training.epochs == 1 else f"{training.epochs:,} epochs"
+    epochs = counted(training.epochs, "epoch")
     light = f"; light may vary by ± {percent(training.light_variation)}" if training.light_variation else ""
     return (
         f"{picture(config)}; memory bank: {bank(config)}; {scale(config)}; K = {method.neighbours}, "

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.counting import counted
 from core.duplicates import find_copies, find_near_duplicates
 from core.errors import DatasetError, ImageError
 from core.images import read_size, read_thumbnail, shown
@@ -147,7 +148,7 @@ def _read_all(samples: Sequence[Sample], report: Report, cancel: CancelToken) ->
 def _unreadable(samples: Sequence[Sample], reasons: Sequence[str]) -> Finding | None:
     if not samples:
         return None
-    what = f"{_number(len(samples), 'image')} cannot be read and will be left out. {_first(len(samples))}{reasons[0]}"
+    what = f"{counted(len(samples), 'image')} cannot be read and will be left out. {_first(len(samples))}{reasons[0]}"
     return Finding(what, tuple(samples), "error")
 
 
@@ -159,25 +160,25 @@ def _both_nearly(shared: Sequence[tuple[Sample, Sample]]) -> Finding | None:
     if not shared:
         return None
     what = (
-        f"{_number(len(shared), 'test image')} can hardly be told from a good image to train on ({_some(shared)}). If "
+        f"{counted(len(shared), 'test image')} can hardly be told from a good image to train on ({_some(shared)}). If "
         "it is the same shot saved again, take it out: a test on it would flatter the model."
     )
     return Finding(what, tuple(test for _, test in shared), "warning")
 
 
 def _both_by_name(good: Sequence[Sample], test: Sequence[Sample]) -> Finding | None:
-    numbered = {sample.path.name: sample for sample in good if _has_serial_number(sample)}
+    numbered = {sample.path.name: sample for sample in good if _has_serialcounted(sample)}
     shared = [(numbered[sample.path.name], sample) for sample in test if sample.path.name in numbered]
     if not shared:
         return None
     what = (
-        f"{_number(len(shared), 'file name')} with a serial number stands both among the good images and in the test "
+        f"{counted(len(shared), 'file name')} with a serial number stands both among the good images and in the test "
         f"({_some(shared)}). If it is the same part, the test flatters the model."
     )
     return Finding(what, tuple(sample for _, sample in shared), "warning")
 
 
-def _has_serial_number(sample: Sample) -> bool:
+def _has_serialcounted(sample: Sample) -> bool:
     return sum(character.isdigit() for character in sample.path.stem) >= SERIAL_NUMBER_DIGITS
 
 
@@ -207,7 +208,7 @@ def _copies(repeated: Sequence[Sample]) -> Finding | None:
     if not repeated:
         return None
     what = (
-        f"{_number(len(repeated), 'good image is an exact copy', 'good images are exact copies')} of another "
+        f"{counted(len(repeated), 'good image is an exact copy', 'good images are exact copies')} of another "
         f"({_names(repeated)}). Remove the copies: they teach nothing, and make the threshold look safer than it is."
     )
     return Finding(what, tuple(repeated), "warning")
@@ -217,7 +218,7 @@ def _near_duplicates(pairs: Sequence[Sample]) -> Finding | None:
     if not pairs:
         return None
     what = (
-        f"{_number(len(pairs), 'pair')} of good images can hardly be told apart ({_names(pairs)}). If they are the "
+        f"{counted(len(pairs), 'pair')} of good images can hardly be told apart ({_names(pairs)}). If they are the "
         "same shot saved again, remove one of each: they make the threshold look safer than it is."
     )
     return Finding(what, tuple(dict.fromkeys(pairs)), "warning")
@@ -230,13 +231,9 @@ def _within(good: Sequence[Sample], groups: Iterable[tuple[int, ...]]) -> list[S
 
 def _sentence_on_shared(shared: Sequence[tuple[Sample, Sample]]) -> str:
     return (
-        f"{_number(len(shared), 'test image is', 'test images are')} also among the good images to train on "
+        f"{counted(len(shared), 'test image is', 'test images are')} also among the good images to train on "
         f"({_some(shared)}). A test on what was trained on flatters the model: remove them from one of the two."
     )
-
-
-def _number(count: int, one: str, many: str = "") -> str:
-    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def _first(count: int) -> str:

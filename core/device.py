@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
+from core.counting import counted
 from core.errors import DeviceError, OutOfMemoryError
 
 
@@ -37,7 +38,7 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cuda":
         return f"CUDA:{device.index or 0}, {torch.cuda.get_device_name(device)}"
     threads = torch.get_num_threads()
-    return f"CPU, {threads} thread{'' if threads == 1 else 's'}"
+    return f"CPU, {counted(threads, 'thread')}"
 
 
 def room_on(device: torch.device, wanted: int) -> int:

@@ -181,19 +181,24 @@ def _set_level_scale(network: CfaModel, features: Features, run: Run) -> None:
             network.level_scale.copy_(1.0 / torch.tensor(network.backbone.channels, device=run.device))
         return
     network.level_scale[0] = _FINEST_LEVEL_WEIGHT  # it sees grain and edges more than parts
-    distance = reference_squared_distance(network, features, run.config.training.seed)
+    distance = reference_squared_distance(network, features, run.config.training.seed, lambda _done: run.cancel.check())
     if distance > 0:
         network.level_scale.mul_((REFERENCE_SQUARED_DISTANCE / distance) ** 0.5)
 
 
 @torch.no_grad()
-def reference_squared_distance(network: CfaModel, features: Features, seed: int) -> float:
-    """Mean squared distance from a random patch to the nearest of as many other random patches, without coordinates."""
+def reference_squared_distance(
+    network: CfaModel, features: Features, seed: int, report: Callable[[int], None]
+) -> float:
+    """Mean squared distance from a random patch to the nearest of as many other random patches, without coordinates.
+
+    Told after each picture how many are done; may raise to cancel.
+    """
     generator = torch.Generator().manual_seed(seed)
     quota = -(-2 * _SCALE_SAMPLE // len(features))
     sample = []
-    for index in range(len(features)):
-        linear = network.descriptor.project(features.pyramid([index]))[0].permute(1, 2, 0)[features.masks[index]]
+    for pyramid, mask in features.pictures(report):
+        linear = network.descriptor.project(pyramid)[0].permute(1, 2, 0)[mask]
         sample.append(linear[torch.randperm(len(linear), generator=generator)[:quota].to(linear.device)])
     patches = torch.cat(sample)
     order = torch.randperm(len(patches), generator=generator).to(patches.device)

@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from core.counting import counted
 from core.errors import ThresholdError
 
 
@@ -31,7 +32,7 @@ class FalseAlarmRate:
 
     def __post_init__(self) -> None:
         _check_rate(self.rate)
-        _require_count(self.images)
+        _requirecounted(self.images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class BestF1:
     f1: float
 
     def __post_init__(self) -> None:
-        _require_count(self.images)
+        _requirecounted(self.images)
         _require(0.0 <= self.f1 <= 1.0, f"F1 lies between 0 and 1; it is given as {self.f1}.")
 
 
@@ -104,11 +105,11 @@ class Threshold:
         match self.policy:
             case FalseAlarmRate(rate, images):
                 text = (
-                    f"Set from {_count(images, 'held-out good image')}: "
+                    f"Set from {counted(images, 'held-out good image')}: "
                     f"the chance that the next good part is flagged is at most {percent(rate)}."
                 )
             case BestF1(images, f1):
-                text = f"Set where F1 is highest on {_count(images, 'labelled image')}: F1 is {f1:.3f}."
+                text = f"Set where F1 is highest on {counted(images, 'labelled image')}: F1 is {f1:.3f}."
             case Manual():
                 text = "Set by hand."
         return text if self.lower is None else f"{text} Scores above {self.lower:.4g} are uncertain."
@@ -214,7 +215,7 @@ def false_alarm_threshold(good_scores: ArrayLike, rate: float) -> Threshold:
     rank = math.ceil((n + 1) * (1 - _exactly(rate)))
     if rank > n:
         raise ThresholdError(
-            f"{_count(n, 'held-out good image')} can promise a false-alarm rate of "
+            f"{counted(n, 'held-out good image')} can promise a false-alarm rate of "
             f"{percent(smallest_rate(n), digits=2)} at best; {percent(rate)} needs "
             f"{images_needed(rate):,}. Hold out more images or ask for a higher rate."
         )
@@ -278,14 +279,10 @@ def _check_rate(rate: float) -> None:
     _require(0.0 < rate < 1.0, f"The false-alarm rate is {rate}; use a share above 0 and below 1 (0.05 is 5 %).")
 
 
-def _require_count(images: int) -> None:
+def _requirecounted(images: int) -> None:
     _require(images >= 1, f"A threshold is set from 1 image or more; it is given as {images}.")
 
 
 def _require(ok: bool, sentence: str) -> None:
     if not ok:
         raise ThresholdError(sentence)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -13,6 +13,7 @@ import torch
 from core.backbone import build_backbone
 from core.checkpoint import Checkpoint
 from core.config import Config
+from core.counting import counted
 from core.dataset import Sample
 from core.device import choose_device, describe_device, memory_told
 from core.ensemble import unit_of
@@ -175,11 +176,10 @@ def first_threshold(held_out: Sequence[float]) -> Threshold | None:
 
 def _notes(images: int, held_out: int) -> Iterator[str]:
     if images < FEW_IMAGES:
-        were = "image was" if images == 1 else "images were"
-        yield f"Only {images} {were} trained on; use {FEW_IMAGES} or more."
+        yield f"Only {counted(images, 'image was', 'images were')} trained on; use {FEW_IMAGES} or more."
     if held_out and smallest_rate(held_out) > DEFAULT_FALSE_ALARM_RATE:
         yield (
-            f"{held_out} held-out image{'' if held_out == 1 else 's'} can promise a false-alarm rate of "
+            f"{counted(held_out, 'held-out image')} can promise a false-alarm rate of "
             f"{percent(smallest_rate(held_out))} at best; {images_needed(DEFAULT_FALSE_ALARM_RATE)} promise "
             f"{percent(DEFAULT_FALSE_ALARM_RATE)}."
         )

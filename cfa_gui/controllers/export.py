@@ -16,6 +16,7 @@ from cfa_gui.models.results import Results
 from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Session
 from cfa_gui.settings import SettingsStore
+from core.counting import counted
 from core.progress import CancelToken, Report
 
 CSV, HTML = ".csv", ".html"
@@ -78,7 +79,7 @@ class ExportController(QObject):
         self._start(
             lambda _report, _cancel: write_scores(results, target, precious),
             lambda _nothing: self._on_scores(
-                f"The scores of {_images(len(results.images))} are in {target.name}.", target
+                f"The scores of {counted(len(results.images), 'image')} are in {target.name}.", target
             ),
         )
 
@@ -140,13 +141,13 @@ class ExportController(QObject):
         if written.skipped:
             rest = "" if len(written.skipped) == 1 else f" The same holds for {len(written.skipped) - 1} more."
             self._notices.post(
-                f"{_images(written.count)} written to {folder.name}, {len(written.skipped)} left out. "
+                f"{counted(written.count, 'image')} written to {folder.name}, {len(written.skipped)} left out. "
                 f"{written.skipped[0]}{rest}",
                 "warning",
                 "\n".join(written.skipped),
             )
         else:
-            self._tell(f"{_images(written.count)} written to {folder.name}.", folder)
+            self._tell(f"{counted(written.count, 'image')} written to {folder.name}.", folder)
         self._settings.update(last_folder=str(folder.parent))
 
     def _ready(self) -> bool:
@@ -194,7 +195,3 @@ class ExportController(QObject):
 def _with_suffix(path: Path, known: tuple[str, ...]) -> Path:
     """The path itself where its suffix is known, else with the first of them at its end."""
     return path if path.suffix.lower() in known else path.with_name(path.name + known[0])
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count:,} images"

@@ -15,6 +15,7 @@ from cfa_gui.models.notices import Notices
 from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Collection, Session
 from cfa_gui.settings import SettingsStore
+from core.counting import counted
 from core.dataset import Sample, find_samples
 from core.progress import CancelToken, Progress, Report
 
@@ -142,12 +143,14 @@ class InspectController(QObject):
         self._show_highest()
         failed = int(session.review.failed.sum())
         if failed:
-            word = "1 image" if failed == 1 else f"{failed} images"
             self._notices.post(
-                f"{word} could not be inspected. The filter “Failed” lists them, with the reason.", "warning"
+                f"{counted(failed, 'image')} could not be inspected. The filter “Failed” lists them, with the reason.",
+                "warning",
             )
         threshold = session.threshold
         if threshold is None:
             return
         flagged = int((session.review.scores > threshold.value).sum())
-        self._notices.post(f"{count} images inspected, {flagged} of {len(session.review)} are flagged.", "success")
+        self._notices.post(
+            f"{counted(count, 'image')} inspected, {flagged} of {len(session.review)} are flagged.", "success"
+        )

@@ -18,6 +18,7 @@ from cfa_gui.models.review import GROUP_OF, Review
 from cfa_gui.models.run_state import RunState
 from cfa_gui.models.samples import SampleSet
 from cfa_gui.models.session import Collection, Keeping, Session
+from core.counting import counted
 from core.review_records import Project, Scored
 from core.samples import Sample
 from core.trained_model import TrainedModel
@@ -306,7 +307,7 @@ class KeepingController(QObject):
                 post(why, "warning")
         gone = sum(not sample.path.is_file() for sample in resumed.stored.samples)
         if gone and not resumed.taken:
-            word = "1 image is" if gone == 1 else f"{gone} images are"
+            word = counted(gone, "image is", "images are")
             post(
                 f"{word} no longer where the review left them. If their folder was moved, show where it is now.",
                 "warning",

@@ -16,6 +16,7 @@ from cfa_gui.models.samples import SampleSet, count_sizes, merge, read_dataset
 from cfa_gui.models.session import Collection, Session
 from cfa_gui.settings import SettingsStore
 from core.config import Region
+from core.counting import counted
 from core.dataset import Dataset, Finding, Sample, check
 from core.errors import ConfigError, ImageError
 from core.images import read_size
@@ -174,7 +175,7 @@ class SamplesController(QObject):
             place = min(self._session.current, len(after.good) - 1)
             self._session.reselect((place,) if place >= 0 else (), place)
         count = len(before.good) - len(after.good)
-        word = "1 image is" if count == 1 else f"{count} images are"
+        word = counted(count, "image is", "images are")
         self._notices.post(f"{word} left out of the training. The files stay.", action=(_UNDO_TEXT, self.restore))
 
     @Slot()
@@ -193,7 +194,7 @@ class SamplesController(QObject):
             self._session.set_samples(SampleSet(merge((), tuple(samples)), opened=opened))
         else:
             self._session.set_samples(before.with_good(samples))
-        word = "1 image was" if len(samples) == 1 else f"{len(samples)} images were"
+        word = counted(len(samples), "image was", "images were")
         self._notices.post(f"{word} added to the good parts. Train again to learn from them.", "success")
 
     def add_region(self, points: Sequence[tuple[float, float]], ignored: bool) -> None:

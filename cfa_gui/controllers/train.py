@@ -16,6 +16,7 @@ from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Session
 from cfa_gui.settings import SettingsStore
 from core.config import Config
+from core.counting import counted
 from core.errors import OutOfMemoryError
 from core.progress import CancelToken, Progress, Report
 from core.threshold import smallest_rate
@@ -35,13 +36,11 @@ def smaller(config: Config) -> Config | None:
 
 def _summary(model: TrainedModel) -> str:
     """One line on what a training came to; the training panel tells more."""
-    scores = model.calibration.scores
+    scores, trained = model.calibration.scores, f"Trained on {counted(model.summary.images, 'image')}."
     if not scores:
-        return f"Trained on {model.summary.images} images. None was held out, so no false-alarm rate can be promised."
-    return (
-        f"Trained on {model.summary.images} images. {len(scores)} held-out good images promise "
-        f"a false-alarm rate of {smallest_rate(len(scores)):.1%} at best."
-    )
+        return f"{trained} None was held out, so no false-alarm rate can be promised."
+    promise = counted(len(scores), "held-out good image promises", "held-out good images promise")
+    return f"{trained} {promise} a false-alarm rate of {smallest_rate(len(scores)):.1%} at best."
 
 
 class TrainController(QObject):

@@ -5,6 +5,7 @@ from pathlib import Path
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from cfa_gui.dialogs.export import ExportQuestions
+from core.counting import counted
 
 _IMAGES = "Images (*.png *.jpg *.jpeg *.bmp *.tif *.tiff *.webp *.gif);;All files (*)"
 _MODELS = "CFA model (*.cfa)"
@@ -12,10 +13,6 @@ _VIDEOS = "Videos (*.mp4 *.avi *.mkv *.mov *.m4v *.mpg *.mpeg *.webm *.wmv);;All
 
 
 _LABELS = "{} are in this window only. “Deploy”, “Export scores” writes them to a file."
-
-
-def _labels(count: int) -> str:
-    return "1 label" if count == 1 else f"{count} labels"
 
 
 class Questions(ExportQuestions):
@@ -36,7 +33,7 @@ class Questions(ExportQuestions):
         box.setIcon(QMessageBox.Icon.Warning)
         box.setWindowTitle("Unsaved model")
         box.setText(f"“{name}” has changes that are not saved.")
-        lost = f"\n\n{_LABELS.format(_labels(labels))}" if labels else ""
+        lost = f"\n\n{_LABELS.format(counted(labels, 'label'))}" if labels else ""
         box.setInformativeText(f"Without saving, the training or the threshold is lost.{lost}")
         save = box.addButton("Save", QMessageBox.ButtonRole.AcceptRole)
         discard = box.addButton("Don’t save", QMessageBox.ButtonRole.DestructiveRole)
@@ -51,8 +48,8 @@ class Questions(ExportQuestions):
         box = QMessageBox(self._window)
         box.setIcon(QMessageBox.Icon.Warning)
         box.setWindowTitle("Labels")
-        box.setText(f"Close without {_labels(count)} that you gave?")
-        box.setInformativeText(_LABELS.format(_labels(count)))
+        box.setText(f"Close without {counted(count, 'label')} that you gave?")
+        box.setInformativeText(_LABELS.format(counted(count, "label")))
         close = box.addButton("Close without them", QMessageBox.ButtonRole.DestructiveRole)
         stay = box.addButton("Cancel", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(stay)

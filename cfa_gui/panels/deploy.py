@@ -11,6 +11,7 @@ from cfa_gui.models.session import Session
 from cfa_gui.panels import parts
 from cfa_gui.panels.words import progress_text, share_done
 from cfa_gui.widgets.stat import Stat
+from core.counting import counted
 from core.export.words import Exported, Format
 from core.progress import Progress
 
@@ -185,7 +186,7 @@ class DeployPanel(parts.Panel):
         session, plan = self._session, self._deployment.plan
         match plan.check:
             case Check.LISTED:
-                return _count(len(session.review), "image") + ", and some drawn in many sizes."
+                return counted(len(session.review), "image") + ", and some drawn in many sizes."
             case Check.HELD_OUT:
                 if session.samples is None:
                     return "Open the folder of good parts that the model was trained on."
@@ -205,7 +206,7 @@ class DeployPanel(parts.Panel):
         self._stats["flips"].set_text(str(len(parity.flips)))
         self._stats["images"].set_text(f"{parity.images} + {parity.drawn} drawn")
         self._stats["time"].set_text(f"{parity.milliseconds:.0f} ms")
-        skipped = f"{_count(len(parity.skipped), 'image')} could not be read." if parity.skipped else ""
+        skipped = f"{counted(len(parity.skipped), 'image')} could not be read." if parity.skipped else ""
         written = (
             f"Written to {outcome.folder.name}: {', '.join(outcome.files)}. "
             "model.json says what goes in and out, run.py runs it."
@@ -250,7 +251,3 @@ class DeployPanel(parts.Panel):
         self._bar.setRange(0, 0 if share is None else 1000)
         if share is not None:
             self._bar.setValue(round(1000 * share))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

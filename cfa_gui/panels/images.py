@@ -13,6 +13,7 @@ from cfa_gui.models.session import Collection, Session
 from cfa_gui.panels import parts
 from cfa_gui.panels.image_delegate import ImageDelegate
 from cfa_gui.widgets.empty_list import EmptyListView
+from core.counting import counted
 
 FILTERS = (
     (Show.ALL, "All images", "Every image."),
@@ -220,7 +221,7 @@ class ImagesPanel(parts.Panel):
         self._samples.setText(f"Good parts  {good}" if good else "Good parts")
         self._review.setText(f"Inspected  {len(self._session.review)}" if len(self._session.review) else "Inspected")
         selected = len(self._session.selection)
-        text = f"{shown} images" if shown == total else f"{shown} of {total} images"
+        text = counted(shown, "image") if shown == total else f"{shown} of {counted(total, 'image')}"
         self._count.setText(f"{text} · {selected} selected" if selected > 1 else text if total else "")
         self._view.set_empty_text(*self._empty_words(total))
 

@@ -9,6 +9,7 @@ from cfa_gui.models.region_table import RegionTableModel
 from cfa_gui.models.review import Group
 from cfa_gui.models.session import Collection, Session
 from cfa_gui.panels import parts
+from core.counting import counted
 
 
 class ReviewPanel(parts.Panel):
@@ -135,8 +136,8 @@ class ReviewPanel(parts.Panel):
         count = len(session.selection)
         groups = session.review.groups
         done = int((groups != Group.UNLABELLED).sum())
-        which = "No image selected" if not count else "1 image selected" if count == 1 else f"{count} images selected"
-        return f"{which} · {done} of {groups.size} images have a label"
+        which = f"{counted(count, 'image')} selected" if count else "No image selected"
+        return f"{which} · {done} of {counted(groups.size, 'image has', 'images have')} a label"
 
     @Slot()
     def _on_image(self) -> None:

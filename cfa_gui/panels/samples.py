@@ -11,14 +11,10 @@ from cfa_gui.models.samples import SampleSet
 from cfa_gui.models.session import Session
 from cfa_gui.panels import parts
 from core.config import Region
+from core.counting import counted
 from core.dataset import Finding
 
 _SIZES_SHOWN = 3
-
-
-def count_text(count: int, one: str, many: str) -> str:
-    """A number and its noun: 1 image, 12 images."""
-    return f"{count:,} {one if count == 1 else many}".replace(",", "\u202f")
 
 
 def sizes_text(samples: SampleSet) -> str:
@@ -164,21 +160,19 @@ class SamplesPanel(parts.Panel):
             for label in (self._sizes, self._test, self._state):
                 label.hide()
             return
-        self._count.setText(count_text(len(samples.good), "image", "images"))
+        self._count.setText(counted(len(samples.good), "image"))
         self._folder.setText(str(samples.dataset.root))
         self._folder.setToolTip(str(samples.dataset.root))
         self._sizes.setText(sizes_text(samples))
         self._sizes.setVisible(bool(samples.sizes))
         self._test.setVisible(bool(samples.test))
-        self._test.setText(
-            f"{count_text(len(samples.test), 'test image', 'test images')} in this folder: inspected after training."
-        )
+        self._test.setText(f"{counted(len(samples.test), 'test image')} in this folder: inspected after training.")
         self._state.setVisible(samples.checking or not samples.findings)
         self._state.setText("Checking the images…" if samples.checking else "✓  The check found nothing to mind.")
         for finding in samples.findings:
             self._findings.addWidget(self._card(finding))
         removed = len(samples.removed)
-        self._restore.setText(f"Put back {count_text(removed, 'image', 'images')}")
+        self._restore.setText(f"Put back {counted(removed, 'image')}")
 
     def _card(self, finding: Finding) -> QFrame:
         card = QFrame()
@@ -197,7 +191,7 @@ class SamplesPanel(parts.Panel):
         concerned = [sample.path for sample in finding.samples if sample.path in good]
         if concerned and len(concerned) < len(good):
             leave = parts.link(
-                f"Leave {count_text(len(concerned), 'image', 'images')} out",
+                f"Leave {counted(len(concerned), 'image')} out",
                 "Take them out of the training; the files stay where they are.\n"
                 + "\n".join(path.name for path in concerned[:8]),
             )

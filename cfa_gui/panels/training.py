@@ -15,6 +15,7 @@ from cfa_gui.panels.learned import LearnedBox
 from cfa_gui.panels.words import progress_text, share_done
 from cfa_gui.widgets.loss_plot import LossPlot
 from core.config import Config
+from core.counting import counted
 from core.progress import Progress, StepRecord
 
 PRESETS = (
@@ -184,7 +185,7 @@ class TrainingPanel(parts.Panel):
         count = len(session.samples.good) if session.samples else 0
         self._train.setVisible(not training and not stopping)
         self._train.setEnabled(allowed.train)
-        self._train.setText(f"Train on {count} images" if count else "Train")
+        self._train.setText(f"Train on {counted(count, 'image')}" if count else "Train")
         self._cancel.setVisible(training or stopping)
         self._cancel.setEnabled(training)
         self._cancel.setText("Cancelling…" if stopping else "Cancel")

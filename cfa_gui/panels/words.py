@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from cfa_gui.models.pace import Estimate, clock_text
+from core.counting import counted
 from core.progress import Phase, Progress
 from core.review_records import Project
 
@@ -44,7 +45,5 @@ def progress_text(progress: Progress, estimate: Estimate) -> str:
 def review_in_words(project: Project) -> str:
     """What can be gone on with: name, size and when it was left."""
     left = datetime.fromisoformat(project.changed).astimezone()
-    images = "1 image" if project.images == 1 else f"{project.images} images"
-    labels = "1 label" if project.labels == 1 else f"{project.labels} labels"
-    yours = f", {labels} of yours" if project.labels else ""
-    return f"Continue “{project.name}” · {images}{yours} · {left:%d %b, %H:%M}"
+    yours = f", {counted(project.labels, 'label')} of yours" if project.labels else ""
+    return f"Continue “{project.name}” · {counted(project.images, 'image')}{yours} · {left:%d %b, %H:%M}"

@@ -15,6 +15,7 @@ from cfa_gui.reports.report import Fact, Gallery, Rate, Report, ThresholdWords, 
 from cfa_gui.widgets.histogram_bars import DEFECT, GOOD, MARK_OF, ORDER, UNLABELLED
 from core.config import Config
 from core.config_words import bank, origin, picture, score
+from core.counting import counted
 from core.dataset import Label
 from core.images import shown
 from core.metrics import Confusion, image_auroc
@@ -203,19 +204,19 @@ def _choose(results: Results) -> list[tuple[str, str, Sequence[ImageResult]]]:
 
 
 def _of(some: int, all_of: int) -> str:
-    return f"{some} of {all_of:,} images" if some < all_of else "1 image" if some == 1 else f"{some} images"
+    return f"{some} of {all_of:,} images" if some < all_of else counted(some, "image")
 
 
 def _settings(model: TrainedModel, results: Results) -> tuple[Fact, ...]:
     config, summary, held_out = model.config, model.summary, len(model.calibration.scores)
-    epochs = "1 epoch" if config.training.epochs == 1 else f"{config.training.epochs} epochs"
+    epochs = counted(config.training.epochs, "epoch")
     promise = f"; they can promise a false-alarm rate of {percent(smallest_rate(held_out))} at best" if held_out else ""
     regions = config.preprocessing.regions
     ignored = sum(region.ignored for region in regions)
     inside = len(regions) - ignored
     parts = [
-        _counted(inside, "region of interest", "regions of interest"),
-        _counted(ignored, "ignored area", "ignored areas"),
+        counted(inside, "region of interest", "regions of interest") if inside else "",
+        counted(ignored, "ignored area") if ignored else "",
     ]
     found = dict.fromkeys(image.sample.path.parent.name for image in results.images)
     folders = [shown(name) for name in list(found)[:6]] + (["…"] if len(found) > 6 else [])
@@ -228,17 +229,13 @@ def _settings(model: TrainedModel, results: Results) -> tuple[Fact, ...]:
         Fact("Memory bank", f"{bank(config)}; {summary.bank_size:,} centres of {summary.channels:,} channels"),
         Fact("Patch score", score(config)),
         Fact("Trained on", f"{summary.images:,} good images, {epochs}, seed {config.training.seed}"),
-        Fact("Held out", f"{_counted(held_out, 'good image', 'good images') or 'none'}{promise}"),
+        Fact("Held out", f"{counted(held_out, 'good image') if held_out else 'none'}{promise}"),
         Fact("Model made", f"{_moment(model.created)}, on {summary.device}"),
     )
 
 
 def _backbone(config: Config) -> str:
     return "EfficientNet-Lite0 (built in)" if config.backbone == "lite0" else config.backbone
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return "" if number == 0 else f"{number:,} {one if number == 1 else many}"
 
 
 def _moment(iso: str) -> str:

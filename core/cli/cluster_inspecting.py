@@ -7,6 +7,7 @@ from typing import Any
 from core.cli import output as out
 from core.cli.inspecting import VERDICTS, threshold_of
 from core.cli.words import MOST_LISTED
+from core.counting import counted
 from core.errors import ModelFileError
 from core.line.cluster.inspecting import Cluster, Model, Outcome, inspect_on_cluster
 from core.model_file import identity, load_model
@@ -45,7 +46,7 @@ def _report(outcome: Outcome, model: Model, folder: Path, *, as_json: bool) -> N
         f"{len(missed):,} of {outcome.inspected + len(missed):,} images could not be inspected and have no row in "
         f"{folder}. The first: {missed[0]} The same command again tries them."
         if missed
-        else f"None of the {out.count(rows, 'image')} can be read."
+        else f"None of the {counted(rows, 'image')} can be read."
         if outcome.counts["error"] == rows
         else None
     )
@@ -78,10 +79,10 @@ def _json(outcome: Outcome, model: Model, folder: Path) -> dict[str, Any]:
 def _print(outcome: Outcome, model: Model, folder: Path) -> None:
     if outcome.inspected:
         rate = outcome.inspected / max(outcome.seconds, 1e-9)
-        by = out.count(outcome.workers, "inspector")
-        out.line(f"{out.count(outcome.inspected, 'image')} by {by} in {outcome.seconds:.1f} s ({rate:.1f} a second).")
+        by = counted(outcome.workers, "inspector")
+        out.line(f"{counted(outcome.inspected, 'image')} by {by} in {outcome.seconds:.1f} s ({rate:.1f} a second).")
     if outcome.before:
-        out.line(f"{out.count(outcome.before, 'image')} had a result already.")
+        out.line(f"{counted(outcome.before, 'image')} had a result already.")
     counts = outcome.counts
     said = [f"{counts[verdict]:,} {word}" for verdict, word in VERDICTS.items() if counts[verdict]]
     out.line(f"{folder}: {', '.join(said) or 'no result'} (threshold {model.threshold.value:.4f}).")

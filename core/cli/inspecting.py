@@ -10,6 +10,7 @@ from PIL import Image
 from core.atomic_file import require_writable, require_writable_folder, write_bytes
 from core.cli import output as out
 from core.cli.words import MOST_LISTED
+from core.counting import counted
 from core.dataset import Sample, find_samples
 from core.errors import ImageError, ThresholdError
 from core.images import read_image
@@ -137,7 +138,7 @@ def _row(result: Inspection | Failure, line: Threshold) -> Row:
 def _report(rows: Sequence[Row], line: Threshold, *, as_json: bool) -> None:
     of = {verdict: [row for row in rows if row["verdict"] == verdict] for verdict in VERDICTS}
     counts = {verdict: len(found) for verdict, found in of.items()}
-    failed = f"None of the {out.count(len(rows), 'image')} can be read." if counts["error"] == len(rows) else None
+    failed = f"None of the {counted(len(rows), 'image')} can be read." if counts["error"] == len(rows) else None
     if as_json:
         content = {"threshold": line.value, "counts": counts, "results": list(rows)}
         out.json_object(content if failed is None else content | {"error": failed})
@@ -164,4 +165,4 @@ def _print(of: dict[str, list[Row]], counts: dict[str, int], line: Threshold) ->
         for verdict, word in VERDICTS.items()
         if counts[verdict] or verdict in ("defect", "good")
     ]
-    out.line(f"{out.count(sum(counts.values()), 'image')}: {', '.join(said)} (threshold {line.value:.4f}).")
+    out.line(f"{counted(sum(counts.values()), 'image')}: {', '.join(said)} (threshold {line.value:.4f}).")

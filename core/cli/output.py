@@ -65,11 +65,6 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def count(number: int, noun: str) -> str:
-    """A number and its noun: 1 image, 1,200 images."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def prepare_streams() -> None:
     """A closed stream swallows what is written; one whose encoding lacks a character shows it as an escape."""
     for name in ("stdout", "stderr"):

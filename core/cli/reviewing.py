@@ -4,6 +4,7 @@ from pathlib import Path
 
 from core.atomic_file import write_bytes
 from core.cli import output as out
+from core.counting import counted
 from core.errors import ConfigError, StoreError
 from core.result_files import csv_table, parquet_table
 from core.review import ReviewStore, default_store
@@ -22,7 +23,7 @@ def list_projects(path: Path | None, *, as_json: bool) -> None:
     if not projects:
         out.line(f"No review in {store.path}.")
     for project in projects:
-        images, labels = out.count(project.images, "image"), out.count(project.labels, "label")
+        images, labels = counted(project.images, "image"), counted(project.labels, "label")
         out.line(f"{project.id:>4}  {project.changed[:16].replace('T', ' ')}  {images}, {labels}  {project.name}")
 
 
@@ -39,7 +40,7 @@ def export(project: int, output: Path, path: Path | None, *, log: bool, as_json:
     if as_json:
         out.json_object({"file": str(output), "rows": len(rows)})
     else:
-        out.line(f"{out.count(len(rows), 'row')} written to {output}.")
+        out.line(f"{counted(len(rows), 'row')} written to {output}.")
 
 
 def check(path: Path | None, *, as_json: bool) -> None:
@@ -56,10 +57,10 @@ def check(path: Path | None, *, as_json: bool) -> None:
             out.line(sentence)
         for project in projects:
             if gone[project.id]:
-                images = out.count(len(gone[project.id]), "image")
+                images = counted(len(gone[project.id]), "image")
                 out.line(f"{project.name}: {images} not where they were, the first {gone[project.id][0]}.")
         if not wrong:
-            out.line(f"{store.path} is sound: {out.count(len(projects), 'review')}.")
+            out.line(f"{store.path} is sound: {counted(len(projects), 'review')}.")
     if wrong:
         raise StoreError(f"{store.path} is damaged. Export what can be read, and use a copy from a backup.")
 

@@ -11,6 +11,7 @@ import platformdirs
 from core.atomic_file import require_writable_folder
 from core.cli import output as out
 from core.cli.inspecting import threshold_of
+from core.counting import counted
 from core.errors import ConfigError, OutputError
 from core.inspection import Inspector
 from core.line.watching.judging import Judge
@@ -98,10 +99,10 @@ def _targets(plan: Plan) -> list[Target]:
 def _require_done(end: Heartbeat) -> None:
     late = [delivery for delivery in end.deliveries if delivery.waiting]
     if late:
-        waiting = ", ".join(f"{out.count(delivery.waiting, 'result')} for {delivery.address}" for delivery in late)
+        waiting = ", ".join(f"{counted(delivery.waiting, 'result')} for {delivery.address}" for delivery in late)
         raise OutputError(f"Not delivered yet: {waiting}. They are kept; the next `cfa watch` tries again.")
     if end.to_sort:
-        raise OutputError(f"{out.count(end.to_sort, 'image')} could not be sorted; the next `cfa watch` tries again.")
+        raise OutputError(f"{counted(end.to_sort, 'image')} could not be sorted; the next `cfa watch` tries again.")
 
 
 class _Lines:
@@ -158,13 +159,13 @@ class _Lines:
             return
         said = [f"{number:,} {_WORDS[outcome]}" for outcome, number in heartbeat.counts.items()]
         if heartbeat.waiting:
-            said.append(f"{out.count(heartbeat.waiting, 'image')} waiting")
+            said.append(f"{counted(heartbeat.waiting, 'image')} waiting")
         said += [
-            f"{out.count(delivery.waiting, 'result')} waiting for {delivery.address}"
+            f"{counted(delivery.waiting, 'result')} waiting for {delivery.address}"
             for delivery in heartbeat.deliveries
             if delivery.waiting
         ]
-        out.note(f"{out.count(sum(heartbeat.counts.values()), 'image')}: {', '.join(said)}.")
+        out.note(f"{counted(sum(heartbeat.counts.values()), 'image')}: {', '.join(said)}.")
 
     def ended(self) -> None:
         """After the last image."""

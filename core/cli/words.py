@@ -8,6 +8,7 @@ from core.backbone import BACKBONES, EMBEDDED
 from core.cli import output as out
 from core.config import Config
 from core.config_words import in_words, origin
+from core.counting import counted
 from core.evaluation import Evaluation
 from core.threshold import Threshold, percent, smallest_rate
 from core.trained_model import Skipped, TrainedModel
@@ -77,11 +78,11 @@ def print_model(trained: TrainedModel, path: Path) -> None:
         ("Preset", f"{config.preset} ({whose(config)})"),
         ("Settings", in_words(config)),
         ("Backbone", config.backbone),
-        ("Memory bank", f"{out.count(summary.bank_size, 'centre')} of {out.count(summary.channels, 'channel')}"),
-        ("Trained on", f"{out.count(summary.images, 'image')}, seed {training.seed}"),
+        ("Memory bank", f"{counted(summary.bank_size, 'centre')} of {counted(summary.channels, 'channel')}"),
+        ("Trained on", f"{counted(summary.images, 'image')}, seed {training.seed}"),
         ("Training took", f"{summary.seconds:.1f} s on {summary.device}"),
         *_loss_rows(trained),
-        ("Held out", out.count(len(scores), "good image") if scores else "none"),
+        ("Held out", counted(len(scores), "good image") if scores else "none"),
         ("Threshold", _threshold(trained.threshold, path)),
     ]
     if scores:

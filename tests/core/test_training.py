@@ -3,11 +3,12 @@ import itertools
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from core import member_training
 from core.backbone import Backbone
@@ -235,6 +236,24 @@ def test_that_training_can_be_cancelled_in_every_phase(phase: Phase, bank: Bank,
     with pytest.raises(CancelledByUser):
         train(parts, config, device="cpu", report=cancel_at, cancel=token)
     assert after == []
+
+
+def test_that_training_can_be_cancelled_while_the_common_scale_is_measured(
+    parts: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, looked_at = CancelToken(), 0
+    project = Descriptor.project
+
+    def first(descriptor: Descriptor, pyramid: Sequence[Tensor]) -> Tensor:
+        nonlocal looked_at
+        looked_at += 1
+        token.cancel()
+        return project(descriptor, pyramid)
+
+    monkeypatch.setattr(Descriptor, "project", first)
+    with pytest.raises(CancelledByUser):
+        train(parts, TINY, device="cpu", cancel=token)
+    assert looked_at == 1
 
 
 def test_that_a_token_set_beforehand_stops_before_the_first_image(parts: tuple[Sample, ...]) -> None:

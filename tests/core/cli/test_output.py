@@ -133,8 +133,3 @@ def test_that_bars_show_phases_with_fractions_on_standard_error(
     assert "0/1 epochs" in captured.err
     assert "loss 12.3, r² 0.250" in captured.err
     assert "Reading" not in captured.err
-
-
-@pytest.mark.parametrize(("number", "said"), [(0, "0 images"), (1, "1 image"), (1200, "1,200 images")])
-def test_that_numbers_and_nouns_agree(number: int, said: str) -> None:
-    assert out.count(number, "image") == said
