@@ -240,6 +240,18 @@ def test_that_without_held_out_images_the_threshold_comes_from_what_was_inspecte
 # inspecting
 
 
+@pytest.mark.parametrize(("count", "said"), [(1, "1 image inspected"), (2, "2 images inspected")])
+def test_that_the_number_of_inspected_images_is_told(bench: Bench, tmp_path: Path, count: int, said: str) -> None:
+    write_parts(tmp_path / "plain", test_good=0, defects=0)
+    bench.parts.opening.open([tmp_path / "plain" / "train" / "good"])
+    bench.until_idle()
+    bench.train()
+    bench.parts.inspect.open([write_picture(tmp_path / f"{number}.png", 90) for number in range(count)])
+    bench.until(lambda: len(bench.session.review) == count)
+    bench.until_idle()
+    assert bench.texts("success")[-1].startswith(f"{said}, ")
+
+
 def test_that_results_appear_while_the_inspection_still_runs(bench: Bench) -> None:
     root = bench.open_parts()
     bench.session.set_model(fake_model(threshold=manual(5.0)), None)
