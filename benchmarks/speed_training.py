@@ -103,7 +103,7 @@ def _parts(samples: Sequence[Sample], config: Config, weights: Path, published_s
         memory_bank.GLOBAL_SAMPLE = sample
     ended = time.perf_counter()
     compiling = _compiling(trained.network, config)
-    measuring = max(0.0, ended - began - compiling) / len(samples)
+    measuring = max(0.0, ended - seen[Phase.TRAINING][-1] - compiling) / len(samples)
     image = sum(float(np.median(np.diff(seen[phase]))) for phase in (Phase.FEATURES, Phase.BANK)) + measuring
     once = ended - started - sum(theirs) - sum(ours[1:]) - float(np.median(ours)) - len(samples) * image
     return _Parts(image, max(0.0, once), float(np.median(ours[3::2])), float(np.median(theirs[1:])))

@@ -1,6 +1,6 @@
 """Place and shape of the good patches around each centre, measured after the training: an ellipsoid."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -15,6 +15,8 @@ DIRECTIONS = 192
 """Common directions, those of the largest variance around all centres, of which the axes of each are made."""
 _AT_ONCE = 16_000_000
 """Numbers in the covariances that are held at once."""
+_PATCHES = 8192
+"""Of which the distances are measured at once."""
 _PRIOR_SPREAD = 30
 """Patches for which the common spread of all centres counts in each centre's own."""
 _PRIOR_RADIUS = 10
@@ -57,7 +59,14 @@ class _Sample(NamedTuple):
 
 
 @torch.no_grad()
-def centre_shapes(images: Iterable[Described], count: int, bank: Tensor, axes: int, seed: int) -> Shapes:
+def centre_shapes(
+    images: Iterable[Described],
+    count: int,
+    bank: Tensor,
+    axes: int,
+    seed: int,
+    report: Callable[[int], None] = lambda _done: None,
+) -> Shapes:
     """Measure the good patches around each centre.
 
     The bank was made before the training, which moves the patches: each centre is first brought to the mean of those
@@ -71,10 +80,13 @@ def centre_shapes(images: Iterable[Described], count: int, bank: Tensor, axes: i
         bank: (M, D') centres.
         axes: A, at most D' - 1 are found.
         seed: Draws the patches.
+        report: Told now and then how many centres have axes, all of them again and again in the end; may raise to
+            cancel.
     """
     centres, sample = _centred(_sample(images, count, bank, seed), bank)
-    found, basis = _axes(_groups(sample, len(bank)), min(axes, bank.shape[1] - 1))
-    return Shapes(centres.cpu(), found.cpu(), basis.cpu(), _radii(sample, ellipsoids(centres, found, basis)))
+    found, basis = _axes(_groups(sample, len(bank)), min(axes, bank.shape[1] - 1), report)
+    radii = _radii(sample, ellipsoids(centres, found, basis), lambda: report(len(bank)))
+    return Shapes(centres.cpu(), found.cpu(), basis.cpu(), radii)
 
 
 def _sample(images: Iterable[Described], count: int, bank: Tensor, seed: int) -> _Sample:
@@ -105,8 +117,9 @@ def _groups(sample: _Sample, centres: int) -> tuple[Tensor, ...]:
     return torch.split(sample.steps[nearest.argsort(stable=True)], sizes.tolist())
 
 
-def _axes(groups: tuple[Tensor, ...], axes: int) -> tuple[Tensor, Tensor]:
+def _axes(groups: tuple[Tensor, ...], axes: int, report: Callable[[int], None]) -> tuple[Tensor, Tensor]:
     """(M, axes, R) axes and their (R, D') basis, from the steps from each centre to its patches."""
+    report(0)
     channels = groups[0].shape[1]
     total = torch.zeros(channels, channels, device=groups[0].device)
     for group in groups:
@@ -126,15 +139,20 @@ def _axes(groups: tuple[Tensor, ...], axes: int) -> tuple[Tensor, Tensor]:
         others = ((totals - variances.sum(dim=1)) / (channels - axes)).clamp(min=0.0)[:, None] + floor
         uncounted = (1.0 - others / (variances + floor)).clamp(min=0.0)
         found.append((directions * uncounted.sqrt()[:, None]).transpose(1, 2))
+        report(min(begin + step, len(groups)))
     return torch.cat(found).half().float().contiguous(), basis
 
 
-def _radii(sample: _Sample, shapes: Ellipsoids) -> Tensor:
+def _radii(sample: _Sample, shapes: Ellipsoids, report: Callable[[], None]) -> Tensor:
     """(M,), squared half of the mean squared distances of patches to their nearest ellipsoids."""
     every = slice(None, None, max(1, len(sample.steps) // GLOBAL_SAMPLE))
     steps, rows = sample.steps[every], sample.rows[every]
-    squared, nearest = nearest_ellipsoid(shapes.centres[rows[:, 0]] + steps.float(), shapes, rows)
-    values, own = squared[:, 0].cpu(), nearest[:, 0].cpu()  # where sums have the same order every time
+    found = []
+    for some, near in zip(torch.split(steps, _PATCHES), torch.split(rows, _PATCHES), strict=True):
+        report()
+        found.append(nearest_ellipsoid(shapes.centres[near[:, 0]] + some.float(), shapes, near))
+    # on the CPU, where sums have the same order every time
+    values, own = (torch.cat(part)[:, 0].cpu() for part in zip(*found, strict=True))
     sizes = torch.bincount(own, minlength=len(shapes.centres))
     sums = values.new_zeros(len(shapes.centres)).index_add_(0, own, values)
     return (_SHARE * (sums + _PRIOR_RADIUS * values.mean()) / (sizes + _PRIOR_RADIUS)).sqrt()

@@ -1,7 +1,7 @@
 """Train one member on good images alone: features once, memory bank once, then descriptor and radius by gradient."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,7 @@ from core.exposure import exposures
 from core.feature_cache import FeatureCache
 from core.geometry import geometry
 from core.images import read_image
-from core.memory_bank import Described, centre_radii, ema_bank, global_bank, mean_bank, mean_nearest_squared
+from core.memory_bank import centre_radii, ema_bank, global_bank, mean_bank, mean_nearest_squared
 from core.model import CfaModel
 from core.placement import apply
 from core.progress import CancelToken, Phase, Progress, Report, StepRecord
@@ -118,19 +118,28 @@ def train_member(training: Sequence[Sample], backbone: Backbone, run: Run, kept:
         else:
             restore_network(left, network)
         history = _optimise(network, features, generator, left, lambda state: kept.save(fingerprint, state), run)
-        described = features.described(lambda _done: run.cancel.check())
-        _measure_shapes(network, described, len(features), config)
+        _measure_shapes(network, features, run)
     network.requires_grad_(requires_grad=False).cpu()
     return Member(network.eval(), len(training) - len(skipped), tuple(skipped), tuple(history))
 
 
-def _measure_shapes(network: CfaModel, described: Iterator[Described], count: int, config: Config) -> None:
+def _measure_shapes(network: CfaModel, features: Features, run: Run) -> None:
     """The shapes of the centres, under the trained descriptor."""
-    method, seed = config.method, config.training.seed
+    method, seed, count, centres = run.config.method, run.config.training.seed, len(features), len(network.bank)
+
+    def report(done: int) -> None:
+        run.cancel.check()
+        run.report(Progress(Phase.MEASURING, done, count))
+
+    def report_shapes(done: int) -> None:
+        run.cancel.check()
+        run.report(Progress(Phase.SHAPES, done, centres, "centres"))
+
+    described = features.described(report)
     if method.centre_axes == 0 or method.score is Score.CERTAINTY or len(network.bank[0]) < 2:
         network.centre_radii.copy_(centre_radii(described, count, network.bank, seed))
         return
-    shapes = centre_shapes(described, count, network.bank, method.centre_axes, seed)
+    shapes = centre_shapes(described, count, network.bank, method.centre_axes, seed, report_shapes)
     network.set_bank(shapes.centres)
     network.set_shapes(shapes.axes, shapes.basis, shapes.radii)
 

@@ -16,6 +16,8 @@ class Phase(StrEnum):
     BANK = "memory bank"
     CLUSTERING = "K-means"
     TRAINING = "training"
+    MEASURING = "measuring"
+    SHAPES = "shapes"
     CALIBRATING = "calibrating"
     SAVING = "saving"
     INSPECTING = "inspecting"
@@ -54,7 +56,7 @@ class Progress:
         phase: What is being done.
         done: Units finished in this phase.
         total: Units in this phase; 0 where it is not known.
-        unit: What is counted ("images", "epochs", "batches").
+        unit: What is counted ("images", "epochs", "batches", "centres").
         step: In the training phase, the latest record; otherwise None.
         part: Which member of an ensemble it is, from 1.
         parts: How many members there are; 1 for what is done with all of them at once.

@@ -13,12 +13,15 @@ PHASES = {
     Phase.BANK: "Building the memory of good",
     Phase.CLUSTERING: "Grouping what is alike",
     Phase.TRAINING: "Learning",
+    Phase.MEASURING: "Measuring how good parts vary",
+    Phase.SHAPES: "Shaping the memory of good",
     Phase.CALIBRATING: "Scoring the held-out images",
     Phase.SAVING: "Saving",
     Phase.INSPECTING: "Inspecting",
     Phase.EXPORTING: "Exporting the model",
     Phase.CHECKING: "Comparing with the original",
 }
+_ONE = {"images": "image", "epochs": "epoch", "batches": "batch", "models": "model", "pages": "page"}
 
 
 def share_done(progress: Progress) -> float | None:
@@ -34,7 +37,8 @@ def progress_text(progress: Progress, estimate: Estimate) -> str:
     words = [f"{PHASES[progress.phase]}{part}"]
     if progress.total > 0:
         done = f"{progress.done:.1f}" if progress.done != int(progress.done) else f"{int(progress.done)}"
-        words.append(f"{done} of {progress.total:g} {progress.unit}")
+        unit = _ONE.get(progress.unit, progress.unit) if progress.total == 1 else progress.unit
+        words.append(f"{done} of {progress.total:g} {unit}")
     if estimate.rate is not None and progress.unit == "images":
         words.append(f"{estimate.rate:.1f} images/s")
     if estimate.seconds_left is not None:

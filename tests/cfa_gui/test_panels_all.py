@@ -167,6 +167,7 @@ def test_that_progress_reads_as_a_line() -> None:
     text = progress_text(Progress(Phase.FEATURES, 20, 60), Estimate(12.34, 41.0))
     assert text == "Computing features · 20 of 60 images · 12.3 images/s · 0:41 left"
     assert progress_text(Progress(Phase.TRAINING, 1.5, 30, "epochs"), Estimate()) == "Learning · 1.5 of 30 epochs"
+    assert progress_text(Progress(Phase.TRAINING, 0.5, 1, "epochs"), Estimate()) == "Learning · 0.5 of 1 epoch"
     second = Progress(Phase.FEATURES, 20, 60, part=2, parts=2)
     assert progress_text(second, Estimate()) == "Computing features (scale 2 of 2) · 20 of 60 images"
 

@@ -199,10 +199,11 @@ def test_that_progress_tells_every_phase_in_order_and_never_more_than_the_whole(
     seen: list[Progress] = []
     train(parts, TINY.with_changes(epochs=2), device="cpu", report=seen.append)
     phases = list(dict.fromkeys(progress.phase for progress in seen))
-    assert phases == [Phase.READING, Phase.FEATURES, Phase.BANK, Phase.TRAINING, Phase.CALIBRATING]
+    assert phases == [Phase.READING, Phase.FEATURES, Phase.BANK, Phase.TRAINING, Phase.MEASURING, Phase.CALIBRATING]
     order = [phases.index(progress.phase) for progress in seen]
     assert order == sorted(order)
-    for phase, total in ((Phase.FEATURES, 9), (Phase.BANK, 9), (Phase.TRAINING, 2), (Phase.CALIBRATING, 3)):
+    totals = {Phase.FEATURES: 9, Phase.BANK: 9, Phase.TRAINING: 2, Phase.MEASURING: 9, Phase.CALIBRATING: 3}
+    for phase, total in totals.items():
         done = [progress.done for progress in seen if progress.phase is phase]
         assert done == sorted(done)
         assert done[-1] == total
@@ -210,6 +211,29 @@ def test_that_progress_tells_every_phase_in_order_and_never_more_than_the_whole(
     steps = [progress.step for progress in seen if progress.phase is Phase.TRAINING]
     assert all(isinstance(step, StepRecord) for step in steps)
     assert all(progress.step is None for progress in seen if progress.phase is not Phase.TRAINING)
+
+
+def test_that_the_shapes_of_the_centres_are_a_phase_of_its_own_that_can_be_cancelled(parts: tuple[Sample, ...]) -> None:
+    seen: list[Progress] = []
+    token = CancelToken()
+    config = TINY.with_changes(score=Score.TANGENT, centre_axes=2)
+    model = train(parts, config, device="cpu", report=seen.append)
+    phases = list(dict.fromkeys(progress.phase for progress in seen))
+    assert phases[-3:] == [Phase.MEASURING, Phase.SHAPES, Phase.CALIBRATING]
+    shapes = [progress for progress in seen if progress.phase is Phase.SHAPES]
+    centres = len(model.network.bank)
+    assert (shapes[0].done, shapes[-1].done, shapes[-1].total, shapes[-1].unit) == (0, centres, centres, "centres")
+    after: list[Progress] = []
+
+    def cancel(progress: Progress) -> None:
+        if progress.phase is Phase.SHAPES:
+            after.append(progress)
+            if progress.done == centres:  # all have axes; their radii are left
+                token.cancel()
+
+    with pytest.raises(CancelledByUser):
+        train(parts, config, device="cpu", report=cancel, cancel=token)
+    assert [progress.done for progress in after] == [0, centres]
 
 
 def test_that_clustering_is_a_phase_of_its_own(parts: tuple[Sample, ...]) -> None:
@@ -220,7 +244,10 @@ def test_that_clustering_is_a_phase_of_its_own(parts: tuple[Sample, ...]) -> Non
     assert phases[2:5] == [Phase.BANK, Phase.CLUSTERING, Phase.TRAINING]
 
 
-@pytest.mark.parametrize("phase", [Phase.READING, Phase.FEATURES, Phase.BANK, Phase.TRAINING, Phase.CALIBRATING])
+@pytest.mark.parametrize(
+    "phase",
+    [Phase.READING, Phase.FEATURES, Phase.BANK, Phase.TRAINING, Phase.MEASURING, Phase.CALIBRATING],
+)
 @BANKS
 def test_that_training_can_be_cancelled_in_every_phase(phase: Phase, bank: Bank, parts: tuple[Sample, ...]) -> None:
     token = CancelToken()
