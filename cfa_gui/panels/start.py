@@ -73,7 +73,7 @@ class StartPanel(QWidget):
         head.setProperty("role", "caption")
         column.addWidget(head)
         for path in paths:
-            button = QPushButton(f"{path.name}    {_short(path.parent)}")
+            button = QPushButton(f"{path.name} · {_short(path.parent)}")
             button.setProperty("role", "link")
             button.setToolTip(str(path))
             button.setAccessibleName(f"Open {path.name}")
