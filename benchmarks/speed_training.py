@@ -81,10 +81,10 @@ def _parts(samples: Sequence[Sample], config: Config, weights: Path, published_s
     """Train, a published step after every second of ours; of each image as many patches are drawn as of 200."""
     seen: dict[str, list[float]] = defaultdict(list)
     ours, theirs = [], []
-    began = time.perf_counter()
+    began = learned = time.perf_counter()
 
     def note(progress: Progress) -> None:
-        nonlocal began
+        nonlocal began, learned
         seen[progress.phase].append(time.perf_counter())
         if progress.phase == Phase.TRAINING:
             ours.append(time.perf_counter() - began)
@@ -92,6 +92,7 @@ def _parts(samples: Sequence[Sample], config: Config, weights: Path, published_s
                 before = time.perf_counter()
                 published_step()
                 theirs.append(time.perf_counter() - before)
+            learned = time.perf_counter()
         began = time.perf_counter()
 
     started = time.perf_counter()
@@ -103,7 +104,7 @@ def _parts(samples: Sequence[Sample], config: Config, weights: Path, published_s
         memory_bank.GLOBAL_SAMPLE = sample
     ended = time.perf_counter()
     compiling = _compiling(trained.network, config)
-    measuring = max(0.0, ended - seen[Phase.TRAINING][-1] - compiling) / len(samples)
+    measuring = max(0.0, ended - learned - compiling) / len(samples)
     image = sum(float(np.median(np.diff(seen[phase]))) for phase in (Phase.FEATURES, Phase.BANK)) + measuring
     once = ended - started - sum(theirs) - sum(ours[1:]) - float(np.median(ours)) - len(samples) * image
     return _Parts(image, max(0.0, once), float(np.median(ours[3::2])), float(np.median(theirs[1:])))

@@ -179,11 +179,15 @@ def measure_cancel(folder: Path) -> dict[str, Any]:
     for name in ("standard", "paper"):
         desk.parts.use_preset(name)
         desk.configure(epochs=20, holdout=0.2)
-        phases = [Phase.READING, Phase.FEATURES, Phase.BANK, Phase.CLUSTERING, Phase.TRAINING, Phase.MEASURING]
+        phases = [Phase.READING, Phase.FEATURES, Phase.BANK, Phase.CLUSTERING, Phase.TRAINING]
         if name == "paper":
             phases.remove(Phase.CLUSTERING)  # one centre per patch of the mean image: nothing to cluster
         for phase in phases:
             found[f"{phase}, {name}"] = desk.cancel_in(phase)
+    desk.parts.use_preset("standard")
+    desk.configure(epochs=1, holdout=0.2)
+    for phase in (Phase.MEASURING, Phase.SHAPES):
+        found[phase] = desk.cancel_in(phase)
     desk.parts.use_preset("fast")
     desk.configure(epochs=1, holdout=0.5)
     found["calibrating"] = desk.cancel_in(Phase.CALIBRATING)

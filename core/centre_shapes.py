@@ -13,7 +13,7 @@ _SAMPLE = 120_000_000
 """Numbers in the patches whose spread is measured: 680,000 patches of 176 channels."""
 DIRECTIONS = 192
 """Common directions, those of the largest variance around all centres, of which the axes of each are made."""
-_AT_ONCE = 16_000_000
+_AT_ONCE = 4_000_000
 """Numbers in the covariances that are held at once."""
 _PATCHES = 8192
 """Of which the distances are measured at once."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _UPSAMPLING = 350
-"""Multiplications worth a product upsampled and added up: as long as 200 to 300, and twice the memory."""
+"""Multiplications worth a product upsampled and added up: as long as 200 to 300, and half as much memory again."""
 CONSTANTS = 3
 """Channels beside those of the finest level: row, column and 1."""
 

@@ -5,6 +5,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from core.counting import counted
+
 TOLERANCE = 1e-3
 """Largest relative difference of a score from the original's with which a model is given out."""
 TIE_TOLERANCE = 1e-2
@@ -105,16 +107,12 @@ class Parity:
 
     def sentence(self) -> str:
         """The figures in words."""
-        what = " and ".join(
-            f"{number} {words if number != 1 else words[:-1]}"
-            for number, words in ((self.images, "images"), (self.drawn, "drawn images"))
-            if number
-        )
-        largest, flips = self.largest, len(self.flips)
+        checked = (self.images, "image"), (self.drawn, "drawn image")
+        what = " and ".join(counted(number, noun) for number, noun in checked if number)
+        largest, flips = self.largest, counted(len(self.flips), "verdict differs", "verdicts differ")
         text = (
             f"On {what}: largest relative score difference {largest.relative:.1e} (allowed {TOLERANCE:g}), on "
-            f"{largest.name} ({largest.original:.6g}, exported {largest.exported:.6g}); "
-            f"{flips} verdict{'s differ' if flips != 1 else ' differs'}"
+            f"{largest.name} ({largest.original:.6g}, exported {largest.exported:.6g}); {flips}"
         )
         if self.flips:
             first = self.flips[0]
@@ -128,9 +126,9 @@ class Parity:
         if not self.ties:
             return ""
         most, count = max(self.ties, key=lambda one: one.relative), len(self.ties)
-        images, up_to = ("images", "up to ") if count != 1 else ("image", "")
+        up_to = "up to " if count != 1 else ""
         return (
-            f"On {count} {images} a patch is as near to one centre as to another, and the score differs by "
+            f"On {counted(count, 'image')} a patch is as near to one centre as to another, and the score differs by "
             f"{up_to}{most.relative:.1e} (allowed {TIE_TOLERANCE:g}): {most.name}."
         )
 

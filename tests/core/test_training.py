@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from core import member_training
+from core import centre_shapes, member_training
 from core.backbone import Backbone
 from core.config import Bank, Config, DescriptorStart, Score
 from core.descriptor import Descriptor
@@ -213,7 +213,9 @@ def test_that_progress_tells_every_phase_in_order_and_never_more_than_the_whole(
     assert all(progress.step is None for progress in seen if progress.phase is not Phase.TRAINING)
 
 
-def test_that_the_shapes_of_the_centres_are_a_phase_of_its_own_that_can_be_cancelled(parts: tuple[Sample, ...]) -> None:
+def test_that_the_shapes_of_the_centres_are_a_phase_of_its_own_that_can_be_cancelled(
+    parts: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[Progress] = []
     token = CancelToken()
     config = TINY.with_changes(score=Score.TANGENT, centre_axes=2)
@@ -231,6 +233,7 @@ def test_that_the_shapes_of_the_centres_are_a_phase_of_its_own_that_can_be_cance
             if progress.done == centres:  # all have axes; their radii are left
                 token.cancel()
 
+    monkeypatch.setattr(centre_shapes, "nearest_ellipsoid", lambda *_: pytest.fail("went on with the radii"))
     with pytest.raises(CancelledByUser):
         train(parts, config, device="cpu", report=cancel, cancel=token)
     assert [progress.done for progress in after] == [0, centres]
