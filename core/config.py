@@ -64,6 +64,9 @@ class FeatureScale(StrEnum):
     REFERENCE = "reference"
     """One factor for all images, so that the untrained mean nearest squared distance is about 0.5; the finest level
     weighs 0.7 of the others."""
+    EXPLAINED = "explained"
+    """The same, but the finest level weighs by how well the nearest patch of other good images foretells it: nearly 1
+    where parts are alike in every detail, less where each has a grain of its own, never below 0.5."""
     PUBLISHED = "published"
     """As the authors: unscaled, but for EfficientNet-B5, whose maps are divided by their channel counts."""
 
@@ -199,7 +202,7 @@ class Method:
     alpha: float = 0.1
     nu: float = 1e-3
     ema_beta: float = 0.1
-    feature_scale: FeatureScale = FeatureScale.REFERENCE
+    feature_scale: FeatureScale = FeatureScale.EXPLAINED
     score: Score = Score.TANGENT
     smoothing: float = 3.0
     descriptor_start: DescriptorStart = DescriptorStart.ALIGNED

@@ -63,10 +63,14 @@ def bank(config: Config) -> str:
 
 def scale(config: Config) -> str:
     """How the features are scaled."""
-    reference = config.method.feature_scale is FeatureScale.REFERENCE
-    words = "features brought to one scale" if reference else "features scaled as published"
-    aligned = config.method.descriptor_start is DescriptorStart.ALIGNED
-    return f"{words}, coordinates weighted by how much they tell" if aligned else words
+    kind = config.method.feature_scale
+    words = "features scaled as published" if kind is FeatureScale.PUBLISHED else "features brought to one scale"
+    weighed = []
+    if kind is FeatureScale.EXPLAINED:
+        weighed.append("finest level")
+    if config.method.descriptor_start is DescriptorStart.ALIGNED:
+        weighed.append("coordinates")
+    return f"{words}, {' and '.join(weighed)} weighted by how much they tell" if weighed else words
 
 
 def score(config: Config) -> str:

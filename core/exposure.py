@@ -16,3 +16,8 @@ def exposures(canvas: NDArray[np.uint8], share: float) -> list[NDArray[np.uint8]
     values = canvas.astype(np.float32)
     ends = [np.clip(np.rint(values * (1 + change)), 0, 255).astype(np.uint8) for change in (-share, share)]
     return [canvas, *ends]
+
+
+def how_many(share: float) -> int:
+    """How many `exposures` gives for that share."""
+    return 1 if share == 0 else 3

@@ -16,16 +16,17 @@ from core.alignment import told_by_position
 from core.backbone import Backbone
 from core.centre_shapes import centre_shapes
 from core.checkpoint import Checkpoint, TrainingState, fingerprint_of, restore, restore_network, state_of
-from core.config import Bank, Config, DescriptorStart, FeatureScale, Score
+from core.config import Bank, Config, DescriptorStart, Score
 from core.cuda.network import PooledMaps
 from core.dataset import Sample
 from core.device import current, room_on
 from core.errors import DatasetError, ImageError
-from core.exposure import exposures
+from core.exposure import exposures, how_many
 from core.feature_cache import FeatureCache
+from core.feature_scale import set_level_scale
 from core.geometry import geometry
 from core.images import read_image
-from core.memory_bank import centre_radii, ema_bank, global_bank, mean_bank, mean_nearest_squared
+from core.memory_bank import centre_radii, ema_bank, global_bank, mean_bank
 from core.model import CfaModel
 from core.placement import apply
 from core.progress import CancelToken, Phase, Progress, Report, StepRecord
@@ -33,10 +34,6 @@ from core.trained_model import Skipped
 from core.training_search import training_search
 from core.training_steps import Features, gradients_of
 
-REFERENCE_SQUARED_DISTANCE = 0.5
-"""The untrained mean nearest squared distance that `FeatureScale.REFERENCE` sets."""
-_FINEST_LEVEL_WEIGHT = 0.7
-_SCALE_SAMPLE = 4096
 _RECORDS = 400
 _STEPS_PER_RECORD = 10
 
@@ -109,7 +106,7 @@ def train_member(training: Sequence[Sample], backbone: Backbone, run: Run, kept:
         fingerprint = fingerprint_of(contents, config, network, run.device)
         left = kept.load(fingerprint)
         if left is None:
-            _set_level_scale(network, features, run)
+            set_level_scale(network, features, config, how_many(config.training.light_variation), run.cancel.check)
             if config.method.descriptor_start is DescriptorStart.ALIGNED:
                 network.descriptor.weigh_coordinates(
                     told_by_position(features.pictures(lambda _done: run.cancel.check()))
@@ -181,38 +178,6 @@ def _fill(
     if not masks:
         raise DatasetError(f"None of the {len(samples)} training images can be read. The first: {skipped[0].message}")
     return masks, contents, skipped
-
-
-def _set_level_scale(network: CfaModel, features: Features, run: Run) -> None:
-    """Bring the features to the scale that the constants of the loss ask for (docs/adr: feature scale)."""
-    if run.config.method.feature_scale is FeatureScale.PUBLISHED:
-        if network.backbone.divide_by_channels:
-            network.level_scale.copy_(1.0 / torch.tensor(network.backbone.channels, device=run.device))
-        return
-    network.level_scale[0] = _FINEST_LEVEL_WEIGHT  # it sees grain and edges more than parts
-    distance = reference_squared_distance(network, features, run.config.training.seed, lambda _done: run.cancel.check())
-    if distance > 0:
-        network.level_scale.mul_((REFERENCE_SQUARED_DISTANCE / distance) ** 0.5)
-
-
-@torch.no_grad()
-def reference_squared_distance(
-    network: CfaModel, features: Features, seed: int, report: Callable[[int], None]
-) -> float:
-    """Mean squared distance from a random patch to the nearest of as many other random patches, without coordinates.
-
-    Told after each picture how many are done; may raise to cancel.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    quota = -(-2 * _SCALE_SAMPLE // len(features))
-    sample = []
-    for pyramid, mask in features.pictures(report):
-        linear = network.descriptor.project(pyramid)[0].permute(1, 2, 0)[mask]
-        sample.append(linear[torch.randperm(len(linear), generator=generator)[:quota].to(linear.device)])
-    patches = torch.cat(sample)
-    order = torch.randperm(len(patches), generator=generator).to(patches.device)
-    half = len(patches) // 2
-    return mean_nearest_squared(patches[order[:half]], patches[order[half:]])
 
 
 def _build_bank(network: CfaModel, features: Features, run: Run) -> None:

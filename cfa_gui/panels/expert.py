@@ -201,8 +201,12 @@ FIELDS: tuple[Choice | Number, ...] = (
     Choice(
         "feature_scale",
         "Feature scale",
-        "How strong the features are before they are compared. “Reference” suits every network.",
-        ((FeatureScale.REFERENCE, "Reference"), (FeatureScale.PUBLISHED, "As published")),
+        "How strong the features are before they are compared. “By what they tell” and “Reference” suit every network.",
+        (
+            (FeatureScale.EXPLAINED, "By what they tell"),
+            (FeatureScale.REFERENCE, "Reference"),
+            (FeatureScale.PUBLISHED, "As published"),
+        ),
         lambda c: c.method.feature_scale,
     ),
     Number("seed", "Random seed", "The same seed gives the same model again.", 0, 2**31 - 1, lambda c: c.training.seed),

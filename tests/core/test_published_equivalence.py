@@ -9,15 +9,15 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from core import member_training, memory_bank, training
+from core import memory_bank, training
 from core.backbone import Backbone
 from core.config import Bank, DescriptorStart, FeatureScale, Score
 from core.descriptor import Descriptor
+from core.feature_scale import set_level_scale
 from core.inspection import Inspector
 from core.loss import cfa_loss
 from core.model import CfaModel
 from core.neighbours import distances_to_nearest
-from core.progress import CancelToken, silent
 from core.samples import Sample
 from core.scoring import anomaly_map, image_score
 from core.training_steps import Features
@@ -141,11 +141,10 @@ def test_that_features_to_loss_gradients_and_score_equal_the_published_formulas(
 
 def test_that_the_published_scale_divides_each_level_by_its_channel_count_where_the_authors_do() -> None:
     config = TINY.with_changes(feature_scale=FeatureScale.PUBLISHED)
-    run = member_training.Run(config, torch.device("cpu"), 0, silent, CancelToken())
     for layout in LAYOUTS.values():
         model = fixed_case(layout, (8, 8)).model
         model.level_scale.fill_(1.0)
-        member_training._set_level_scale(model, cast("Features", None), run)
+        set_level_scale(model, cast("Features", None), config, 1, lambda: None)
         expected = [1 / c if layout.divide_by_channels else 1.0 for c in layout.channels]
         assert model.level_scale.tolist() == pytest.approx(expected)
 
