@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from core.ensemble import Canvases, Places, combined
 from core.errors import ImageError
 from core.geometry import Geometry, geometry
 from core.images import read_image
+from core.left_alone import left_alone
 from core.model import CfaModel, centres_needed
 from core.placement import Placement, apply
 from core.progress import CancelToken, Phase, Progress, Report, silent
@@ -68,15 +70,17 @@ class Inspector:
     last digits (see docs/adr/0016-cuda.md).
     """
 
-    def __init__(self, trained: TrainedModel, *, device: str = "auto") -> None:
+    def __init__(self, trained: TrainedModel, *, device: str = "auto", cancel: CancelToken | None = None) -> None:
         """Move the model to the device.
 
         Args:
             trained: The model.
             device: auto, cpu, cuda or cuda:N.
+            cancel: Heard while the model is being compiled for a CPU.
 
         Raises:
             DeviceError: The device is absent or its memory too small.
+            CancelledByUser: The token was set.
         """
         self.trained = trained
         self._device = choose_device(device)
@@ -92,7 +96,9 @@ class Inspector:
                 self._scorer = EnsembleScorer(trained, self._device)
             else:
                 for network in trained.networks:
-                    network.to(self._device).compile_all(centres_needed(method.score, method.neighbours))
+                    network.to(self._device)
+                    compile_it = partial(network.compile_all, centres_needed(method.score, method.neighbours))
+                    left_alone(compile_it, cancel or CancelToken())
 
     def inspect(self, image: NDArray[np.uint8], sample: Sample | None = None) -> Inspection:
         """Inspect one image.

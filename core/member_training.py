@@ -26,6 +26,7 @@ from core.feature_cache import FeatureCache
 from core.feature_scale import set_level_scale
 from core.geometry import geometry
 from core.images import read_image
+from core.left_alone import left_alone
 from core.memory_bank import centre_radii, ema_bank, global_bank, mean_bank
 from core.model import CfaModel
 from core.placement import apply
@@ -100,7 +101,7 @@ def train_member(training: Sequence[Sample], backbone: Backbone, run: Run, kept:
             generator=generator,
         ).to(run.device)
         if run.device.type == "cpu":
-            network.compile_backbone()
+            left_alone(network.compile_backbone, run.cancel)
         masks, contents, skipped = _fill(cache, network, training, run)
         features = Features(cache, network, masks)
         fingerprint = fingerprint_of(contents, config, network, run.device)

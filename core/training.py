@@ -20,6 +20,7 @@ from core.ensemble import unit_of
 from core.errors import DatasetError
 from core.feature_cache import DEFAULT_BUDGET
 from core.inspection import Failure, Inspection, Inspector
+from core.left_alone import left_alone
 from core.member_training import Member, Run, train_member
 from core.progress import CancelToken, Phase, Progress, Report, silent
 from core.threshold import Threshold, false_alarm_threshold, images_needed, percent, smallest_rate
@@ -73,7 +74,7 @@ def train(
     training, held_out = split(good, config.training.holdout, config.training.seed)
     report(Progress(Phase.READING, 0, 0))
     with memory_told():
-        backbone = build_backbone(config.backbone, weights)
+        backbone = left_alone(partial(build_backbone, config.backbone, weights), cancel)
         members = []
         for number, of_member in enumerate(config.members):
             told = _told_of(report, number, len(config.members))
@@ -149,7 +150,9 @@ def _results(
     def tell(progress: Progress) -> None:
         report(Progress(Phase.CALIBRATING, progress.done, progress.total))
 
-    return list(Inspector(trained, device=device).inspect_many(samples, report=tell, cancel=cancel))
+    report(Progress(Phase.CALIBRATING, 0, len(samples)))
+    inspector = Inspector(trained, device=device, cancel=cancel)
+    return list(inspector.inspect_many(samples, report=tell, cancel=cancel))
 
 
 def _calibrated(trained: TrainedModel, held_out: Sequence[Inspection | Failure], seconds: float) -> TrainedModel:

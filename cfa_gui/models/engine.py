@@ -176,7 +176,7 @@ class CoreEngine:
         """See `core.inspection.Inspector.inspect_many`."""
         from core.inspection import Failure, Inspector
 
-        inspector = Inspector(model, device=device)
+        inspector = Inspector(model, device=device, cancel=cancel)
         for result in inspector.inspect_many(samples, report=report, cancel=cancel):
             if isinstance(result, Failure):
                 yield NotInspected(result.sample, result.message)

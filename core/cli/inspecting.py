@@ -62,7 +62,7 @@ def inspect(
     trained = load_model(model)
     line = threshold_of(trained, model, threshold)
     samples = find_samples(paths)
-    inspector = Inspector(trained, device=device)
+    inspector = Inspector(trained, device=device, cancel=cancel)
     stems = file_stems(sample.name for sample in samples)
     _check(targets, model, samples, stems)
     _warn_of_mixing(targets, paths)

@@ -80,7 +80,9 @@ def train(good: Path, output: Path, test: Path | None, config: Config, run: Run,
         checkpoint.remove()
         evaluation = None
         if tests:
-            evaluation = evaluate_model(Inspector(trained, device=device), tests, report=bars, cancel=cancel)
+            evaluation = evaluate_model(
+                Inspector(trained, device=device, cancel=cancel), tests, report=bars, cancel=cancel
+            )
     if as_json:
         extra = {} if evaluation is None else {"evaluation": evaluation.to_json()}
         out.json_object(model_json(trained, output) | extra)
@@ -96,7 +98,9 @@ def evaluate(model: Path, dataset: Path, *, device: str, as_json: bool, cancel: 
     trained = load_model(model)
     samples = _labelled(dataset)
     with out.ProgressBars() as bars:
-        evaluation = evaluate_model(Inspector(trained, device=device), samples, report=bars, cancel=cancel)
+        evaluation = evaluate_model(
+            Inspector(trained, device=device, cancel=cancel), samples, report=bars, cancel=cancel
+        )
     if as_json:
         out.json_object(evaluation.to_json())
     else:
@@ -200,7 +204,9 @@ def _best_f1(
     scores: list[float] = []
     defect: list[bool] = []
     with out.ProgressBars() as bars:
-        for result in Inspector(trained, device=device).inspect_many(samples, report=bars, cancel=cancel):
+        for result in Inspector(trained, device=device, cancel=cancel).inspect_many(
+            samples, report=bars, cancel=cancel
+        ):
             if isinstance(result, Failure):
                 skipped.append(result)
             else:

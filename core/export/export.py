@@ -73,7 +73,7 @@ def export_model(
         _write_json(staging / SIDECAR, about)
         report(Progress(Phase.EXPORTING, 1, 1, "models"))
         _check(cancel)
-        inspector = Inspector(trained, device=device)
+        inspector = Inspector(trained, device=device, cancel=cancel)
         exported = load_runner(staging)
         parity = compare(inspector, exported, threshold, samples, report=report, cancel=cancel)
         del exported

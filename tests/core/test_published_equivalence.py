@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from core import memory_bank, training
+from core import member_training, memory_bank, training
 from core.backbone import Backbone
 from core.config import Bank, DescriptorStart, FeatureScale, Score
 from core.descriptor import Descriptor
