@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from core import member_training, memory_bank, training
+from core import feature_scale, member_training, memory_bank, training
 from core.backbone import Backbone
 from core.config import Bank, DescriptorStart, FeatureScale, Score
 from core.descriptor import Descriptor
@@ -236,14 +236,23 @@ def test_that_cached_training_takes_the_steps_of_the_published_form(
         assert result.score == pytest.approx(expected.max(), rel=1e-3)
 
 
-def test_that_the_reference_scale_brings_the_untrained_distance_to_one_half(
-    backbone: Backbone, parts: tuple[Sample, ...], shared_backbone: None
+@pytest.mark.parametrize(
+    ("kind", "weight_of_the_finest"), [(FeatureScale.REFERENCE, 0.7), (FeatureScale.EXPLAINED, 0.9)]
+)
+def test_that_our_scales_bring_the_untrained_distance_to_one_half(
+    kind: FeatureScale,
+    weight_of_the_finest: float,
+    backbone: Backbone,
+    parts: tuple[Sample, ...],
+    shared_backbone: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Random patches against as many others, by hand; one factor for all, the finest level weighing less."""
-    trained = training.train(parts, TINY.with_changes(epochs=0, holdout=0.0), device="cpu")
+    monkeypatch.setattr(feature_scale, "explained_by_others", lambda *_arguments: 0.9)
+    trained = training.train(parts, TINY.with_changes(epochs=0, holdout=0.0, feature_scale=kind), device="cpu")
     scale = trained.network.level_scale
     assert float(scale[1]) == float(scale[2])
-    assert float(scale[0] / scale[1]) == pytest.approx(0.7)
+    assert float(scale[0] / scale[1]) == pytest.approx(weight_of_the_finest)
     assert float(scale[0]) != 1.0
     weight = trained.network.descriptor.weight.detach().double().clone()
     weight[:, -2:] = 0  # without coordinates
