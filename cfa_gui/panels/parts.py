@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from cfa_gui import theme
+from cfa_gui.widgets.wheel import let_wheel_scroll
 
 
 class Panel(QWidget):
@@ -27,7 +28,8 @@ class Panel(QWidget):
 
 
 def scrolled(content: QWidget) -> QScrollArea:
-    """Content that scrolls up and down, never sideways."""
+    """Content that scrolls up and down, never sideways, also where the wheel turns over a setting."""
+    let_wheel_scroll(content)
     area = QScrollArea()
     area.setWidget(content)
     area.setWidgetResizable(True)

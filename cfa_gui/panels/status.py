@@ -8,6 +8,7 @@ from cfa_gui.models.pace import Estimate
 from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Keeping, Session
 from cfa_gui.panels.words import progress_text, share_done
+from core.counting import counted
 from core.progress import Progress
 
 _WORDS = {
@@ -86,7 +87,7 @@ class StatusPanel(QStatusBar):
             self._bar.setRange(0, 0)
         self._told = session.state
         good = len(session.samples.good) if session.samples else 0
-        words = [f"{good} good parts"] if good else []
+        words = [counted(good, "good part")] if good else []
         if len(session.review):
             words.append(f"{len(session.review)} inspected")
         self._counts.setText(" · ".join(words))

@@ -84,11 +84,12 @@ class CanvasBar(QWidget):
             self._maps.addItem(name.capitalize(), name)
         self._opacity.setRange(0, 100)
         self._opacity.setValue(70)
-        self._opacity.setFixedWidth(88)
-        self._readout.setFont(theme.figures(self.font()))
+        self._opacity.setFixedWidth(64)
+        self._readout.setFont(theme.figures(self.font(), theme.CAPTION))
+        self._readout.setMinimumHeight(2 * self._readout.fontMetrics().lineSpacing())  # place and score
         self._readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._readout.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        theme.set_role(self._readout, "muted")
+        theme.set_role(self._readout, "caption")
         _name(self._modes, "Overlay", "What is drawn over the picture. Space hides it for a moment.")
         _name(self._opacity, "Opacity of the heat map", "How strongly the heat map covers the picture.")
         _name(self._maps, "Colour map", "The colours of the heat map.")
@@ -143,7 +144,7 @@ class CanvasBar(QWidget):
 
     @Slot(int, int, object)
     def _on_cursor(self, x: int, y: int, value: object) -> None:
-        score = f"   score {value:.3f}" if isinstance(value, float) else ""
+        score = f"\nscore {value:.3f}" if isinstance(value, float) else ""
         self._readout.setText(f"x {x}  y {y}{score}")
 
 

@@ -1,9 +1,10 @@
 """One number, as a slider and as digits."""
 
-from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QSizePolicy, QSlider, QWidget
 
 from cfa_gui import theme
+from cfa_gui.widgets.wheel import let_wheel_scroll
 
 _STEPS = 1000
 
@@ -39,8 +40,6 @@ class NumberSlider(QWidget):
         self._digits.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         for part, what in ((self._slider, "slider"), (self._digits, "number")):
             part.setAccessibleName(f"{label}, {what}")
-            part.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            part.installEventFilter(self)
         self.setFocusProxy(self._slider)
         self.setAccessibleName(label)
         row = QHBoxLayout(self)
@@ -48,6 +47,7 @@ class NumberSlider(QWidget):
         row.setSpacing(theme.GAP)
         row.addWidget(self._slider, 1)
         row.addWidget(self._digits)
+        let_wheel_scroll(self)
         self._slider.valueChanged.connect(self._on_slid)
         self._slider.sliderReleased.connect(self._on_released)
         self._digits.valueChanged.connect(self._on_typed)
@@ -97,10 +97,3 @@ class NumberSlider(QWidget):
     def _take(self, value: float) -> None:
         self.set_value(value)
         self.value_changed.emit(self._value)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  Qt's name
-        """Let the wheel scroll the panel; it changes a number only where that has the focus."""
-        if event.type() == QEvent.Type.Wheel and isinstance(watched, QWidget) and not watched.hasFocus():
-            event.ignore()
-            return True
-        return False

@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from cfa_gui.composition import Composition
@@ -11,6 +14,21 @@ from cfa_gui.models.notices import Notice
 from cfa_gui.models.run_state import RunState
 from cfa_gui.settings import SettingsStore
 from tests.cfa_gui.fake_engine import FakeEngine, write_parts
+
+
+def turn_wheel(widget: QWidget, angle: int = -120) -> None:
+    """One notch of the wheel over a widget, towards the user unless `angle` is positive."""
+    event = QWheelEvent(
+        QPointF(5, 5),
+        widget.mapToGlobal(QPointF(5, 5)),
+        QPoint(),
+        QPoint(0, angle),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,  # noqa: FBT003  Qt's own way
+    )
+    QApplication.sendEvent(widget, event)
 
 
 class Answers:

@@ -13,7 +13,6 @@ from PySide6.QtGui import (
     QEnterEvent,
     QGuiApplication,
     QStandardItemModel,
-    QWheelEvent,
 )
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QComboBox, QDoubleSpinBox, QPushButton, QSlider, QToolButton, QWidget
@@ -26,6 +25,7 @@ from cfa_gui.widgets.matrix import CELLS, ConfusionMatrix
 from cfa_gui.widgets.number_slider import NumberSlider
 from cfa_gui.widgets.stat import Stat
 from cfa_gui.widgets.toast import MOST, Toast, ToastArea
+from tests.cfa_gui.bench import turn_wheel
 
 KEY = Qt.Key
 LEFT = Qt.MouseButton.LeftButton
@@ -311,18 +311,8 @@ def test_that_the_value_is_kept_inside_the_range(number: NumberSlider) -> None:
 
 def test_that_the_wheel_passes_over_a_number_without_the_focus(number: NumberSlider) -> None:
     for part in parts(number):
-        event = QWheelEvent(
-            QPointF(5, 5),
-            part.mapToGlobal(QPointF(5, 5)),
-            QPoint(),
-            QPoint(0, 120),
-            Qt.MouseButton.NoButton,
-            Qt.KeyboardModifier.NoModifier,
-            Qt.ScrollPhase.NoScrollPhase,
-            False,  # noqa: FBT003  Qt's own way
-        )
         part.clearFocus()
-        QApplication.sendEvent(part, event)
+        turn_wheel(part)
         assert number.value() == 1.0
 
 

@@ -6,8 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt
-from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QLineEdit, QPushButton, QWidget
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, QPointF, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QComboBox,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QScrollArea,
+    QSpinBox,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 
 from cfa_gui.models.pace import Estimate
@@ -16,11 +27,12 @@ from cfa_gui.models.session import Collection
 from cfa_gui.panels.expert import FIELDS
 from cfa_gui.panels.image_delegate import caption_of
 from cfa_gui.panels.words import progress_text
+from cfa_gui.widgets.wheel import let_wheel_scroll
 from cfa_gui.workbench import Workbench
 from core.config import Bank, Region, preset
 from core.dataset import Label, Sample
 from core.progress import Phase, Progress, StepRecord
-from tests.cfa_gui.bench import Bench, working_bench
+from tests.cfa_gui.bench import Bench, turn_wheel, working_bench
 from tests.cfa_gui.fake_engine import fake_model, manual, write_picture
 
 
@@ -133,6 +145,49 @@ def test_that_every_field_of_the_form_writes_what_it_reads(bench: Bench, work: W
         shown = field.read(bench.session.config)
         assert shown != field.read(preset("standard")), field.name
     assert not bench.texts("error")
+
+
+def test_that_the_wheel_over_the_expert_settings_scrolls_and_changes_none_of_them(
+    bench: Bench, work: Workbench
+) -> None:
+    work.bring("training")
+    work.training._expert_toggle.click()
+    form = work.training._expert
+    (area,) = work.training.findChildren(QScrollArea)
+    bar = area.verticalScrollBar()
+    bench.until(lambda: bar.maximum() > 0)
+    for name, editor in form._editors.items():
+        area.ensureWidgetVisible(editor)
+        before = bar.value()
+        notch = QPoint(0, -120 if before < bar.maximum() else 120)
+        QTest.wheelEvent(work.windowHandle(), QPointF(editor.mapTo(work, editor.rect().center())), notch)
+        assert bar.value() != before, name
+    assert bench.session.config == preset("standard")
+
+
+def test_that_the_wheel_turns_a_number_but_no_choice_that_has_the_focus(work: Workbench) -> None:
+    for name, editor in work.training._expert._editors.items():
+        assert editor.focusPolicy() is Qt.FocusPolicy.StrongFocus, name  # the wheel gives it none
+    choice, number = QComboBox(work), QSpinBox(work)
+    choice.addItems(["a", "b"])
+    number.setValue(10)
+    let_wheel_scroll(work)
+    for part in (choice, number):
+        part.show()
+        part.setFocus()
+        turn_wheel(part)
+    assert choice.currentIndex() == 0
+    assert number.value() == 9
+
+
+def test_that_place_and_score_under_the_cursor_can_be_read_whole(work: Workbench) -> None:
+    """In a window of 1280 pixels, whose bar under the picture is the narrowest that the program is made for."""
+    bar = work.canvas.bar
+    bar._on_cursor(4032, 3024, 12.345)
+    readout = bar._readout
+    assert readout.text().split() == ["x", "4032", "y", "3024", "score", "12.345"]
+    assert readout.width() >= readout.sizeHint().width()
+    assert readout.height() >= readout.sizeHint().height()
 
 
 def test_that_a_setting_out_of_reach_is_told_and_the_form_shows_what_is_in_force(bench: Bench, work: Workbench) -> None:
