@@ -36,14 +36,17 @@ def progress_text(progress: Progress, estimate: Estimate) -> str:
     part = f" (scale {progress.part} of {progress.parts})" if progress.parts > 1 else ""
     words = [f"{PHASES[progress.phase]}{part}"]
     if progress.total > 0:
-        done = f"{progress.done:.1f}" if progress.done != int(progress.done) else f"{int(progress.done)}"
         unit = _ONE.get(progress.unit, progress.unit) if progress.total == 1 else progress.unit
-        words.append(f"{done} of {progress.total:g} {unit}")
+        words.append(f"{_amount(progress.done)} of {_amount(progress.total)} {unit}")
     if estimate.rate is not None and progress.unit == "images":
         words.append(f"{estimate.rate:.1f} images/s")
     if estimate.seconds_left is not None:
         words.append(f"{clock_text(estimate.seconds_left)} left")
     return " · ".join(words)
+
+
+def _amount(value: float) -> str:
+    return f"{int(value):,}" if value == int(value) else f"{value:,.1f}"
 
 
 def review_in_words(project: Project) -> str:

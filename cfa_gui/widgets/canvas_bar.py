@@ -84,7 +84,7 @@ class CanvasBar(QWidget):
             self._maps.addItem(name.capitalize(), name)
         self._opacity.setRange(0, 100)
         self._opacity.setValue(70)
-        self._opacity.setFixedWidth(64)
+        self._opacity.setFixedWidth(60)
         self._readout.setFont(theme.figures(self.font(), theme.CAPTION))
         self._readout.setMinimumHeight(2 * self._readout.fontMetrics().lineSpacing())  # place and score
         self._readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -95,12 +95,12 @@ class CanvasBar(QWidget):
         _name(self._maps, "Colour map", "The colours of the heat map.")
         _name(self._zoom, "Zoom", "Show one pixel of the picture on one pixel of the screen (key 1).")
         self._zoom.setFont(theme.figures(self.font()))
-        self._zoom.setFixedWidth(64)
+        self._zoom.setFixedWidth(52)
 
     def _arrange(self) -> None:
         row = QHBoxLayout(self)
         row.setContentsMargins(theme.GAP, 4, theme.GAP, 4)
-        row.setSpacing(theme.GAP)
+        row.setSpacing(theme.GAP // 2)
         picture = IconLabel(theme.icon("circle-opacity", "muted"))
         for widget in (self._modes, picture, self._opacity, self._maps):
             row.addWidget(widget)
@@ -110,8 +110,11 @@ class CanvasBar(QWidget):
         away = _button("magnify-minus-outline", "Zoom out", "−", canvas.zoom_out)
         whole = _button("fit-to-screen-outline", "Show the whole picture", "0", canvas.zoom_fit)
         self._zooming = (away, self._zoom, nearer, whole)
+        zooming = QHBoxLayout()
+        zooming.setSpacing(0)
         for button in self._zooming:
-            row.addWidget(button)
+            zooming.addWidget(button)
+        row.addLayout(zooming)
 
     @Slot(int)
     def _on_mode(self, index: int) -> None:
@@ -156,6 +159,7 @@ def _name(widget: QWidget, name: str, tip: str) -> None:
 def _button(icon: str, name: str, key: str, slot: Callable[[], None]) -> QToolButton:
     button = QToolButton()
     button.setIcon(theme.icon(icon))
+    button.setFixedWidth(32)
     _name(button, name, f"{name} (key {key})")
     button.clicked.connect(slot)
     return button

@@ -180,16 +180,6 @@ def test_that_the_wheel_turns_a_number_but_no_choice_that_has_the_focus(work: Wo
     assert number.value() == 9
 
 
-def test_that_place_and_score_under_the_cursor_can_be_read_whole(work: Workbench) -> None:
-    """In a window of 1280 pixels, whose bar under the picture is the narrowest that the program is made for."""
-    bar = work.canvas.bar
-    bar._on_cursor(4032, 3024, 12.345)
-    readout = bar._readout
-    assert readout.text().split() == ["x", "4032", "y", "3024", "score", "12.345"]
-    assert readout.width() >= readout.sizeHint().width()
-    assert readout.height() >= readout.sizeHint().height()
-
-
 def test_that_a_setting_out_of_reach_is_told_and_the_form_shows_what_is_in_force(bench: Bench, work: Workbench) -> None:
     bench.parts.change_setting("resizing", "R+C")
     bench.parts.change_setting("image_size", 2)
@@ -223,6 +213,9 @@ def test_that_progress_reads_as_a_line() -> None:
     assert text == "Computing features · 20 of 60 images · 12.3 images/s · 0:41 left"
     assert progress_text(Progress(Phase.TRAINING, 1.5, 30, "epochs"), Estimate()) == "Learning · 1.5 of 30 epochs"
     assert progress_text(Progress(Phase.TRAINING, 0.5, 1, "epochs"), Estimate()) == "Learning · 0.5 of 1 epoch"
+    shapes = Progress(Phase.SHAPES, 1080, 2160, "centres")
+    assert progress_text(shapes, Estimate()) == "Shaping the memory of good · 1,080 of 2,160 centres"
+    assert progress_text(Progress(Phase.INSPECTING, 1, 1_234_567), Estimate()).endswith("1 of 1,234,567 images")
     second = Progress(Phase.FEATURES, 20, 60, part=2, parts=2)
     assert progress_text(second, Estimate()) == "Computing features (scale 2 of 2) · 20 of 60 images"
 
