@@ -83,15 +83,15 @@ def explained_by_others(pictures: Iterable[Tensor], count: int, exposures: int, 
         seed: Draws the patches.
 
     Returns:
-        At most 1, and below 0 where the nearest patch tells less than the mean would; 1 where a single image leaves it
-        open or no patch differs from another.
+        At most 1, and below 0 where the nearest patch tells less than the mean would; 1 where a single image with
+        valid patches leaves it open or no patch differs from another.
     """
     generator = torch.Generator().manual_seed(seed)
     quota = -(-2 * _EXPLAINED_SAMPLE // count)
     halves: tuple[list[Tensor], list[Tensor]] = ([], [])
     for number, patches in enumerate(pictures):
         halves[number // exposures % 2].append(_drawn(patches, quota, generator))
-    if not halves[1]:
+    if not all(sum(map(len, half)) for half in halves):
         return 1.0
     known, asked = (torch.cat(half).float() for half in halves)
     variance = float((asked - asked.mean(dim=0)).square().sum(dim=1).mean())

@@ -14,6 +14,8 @@ _LOOKS = 0.05
 def left_alone(work: Callable[[], Result], cancel: CancelToken) -> Result:
     """The result of work on a thread of its own; where that is cancelled, it goes on by itself and its result is lost.
 
+    A program ends no sooner than such work.
+
     Args:
         work: Needs nothing that is closed or changed once this has returned.
         cancel: Asked again and again.

@@ -65,6 +65,8 @@ def test_that_an_image_is_not_explained_by_its_own_exposures() -> None:
 def test_that_a_single_image_leaves_the_finest_level_its_weight() -> None:
     assert explained_by_others(pictures(1, 20.0), 1, 1, 0) == 1.0
     assert explained_by_others(pictures(3, 20.0), 3, 3, 0) == 1.0
+    nothing = torch.empty(0, CHANNELS)
+    assert explained_by_others([nothing, *pictures(1, 20.0), nothing], 3, 1, 0) == 1.0
 
 
 def test_that_patches_which_are_all_alike_are_no_error() -> None:
