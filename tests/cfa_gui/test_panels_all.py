@@ -165,7 +165,7 @@ def test_that_the_wheel_over_the_expert_settings_scrolls_and_changes_none_of_the
     assert bench.session.config == preset("standard")
 
 
-def test_that_the_wheel_turns_a_number_but_no_choice_that_has_the_focus(work: Workbench) -> None:
+def test_that_the_wheel_turns_a_number_but_no_choice_that_has_the_focus(bench: Bench, work: Workbench) -> None:
     for name, editor in work.training._expert._editors.items():
         assert editor.focusPolicy() is Qt.FocusPolicy.StrongFocus, name  # the wheel gives it none
     choice, number = QComboBox(work), QSpinBox(work)
@@ -174,7 +174,9 @@ def test_that_the_wheel_turns_a_number_but_no_choice_that_has_the_focus(work: Wo
     let_wheel_scroll(work)
     for part in (choice, number):
         part.show()
+        work.activateWindow()
         part.setFocus()
+        bench.until(part.hasFocus)
         turn_wheel(part)
     assert choice.currentIndex() == 0
     assert number.value() == 9

@@ -10,7 +10,7 @@ from core.errors import CancelledByUser
 from core.inspection import Inspector
 from core.left_alone import left_alone
 from core.model import CfaModel
-from core.progress import CancelToken
+from core.progress import CancelToken, Phase, Progress
 from core.samples import Sample
 from core.training import train
 from tests.core.parts import TINY
@@ -71,9 +71,11 @@ def test_that_a_training_is_cancelled_while_it_waits_for_what_cannot_be_interrup
         ended.set()
 
     monkeypatch.setattr(where, slow, never)
+    seen: list[Progress] = []
     with pytest.raises(CancelledByUser):
-        train(parts, TINY.with_changes(epochs=0), device="cpu", cancel=cancel)
+        train(parts, TINY.with_changes(epochs=0), device="cpu", report=seen.append, cancel=cancel)
     assert not ended.is_set()
+    assert seen[-1].phase is (Phase.CALIBRATING if slow == "compile_all" else Phase.READING), "what it waits for"
     free.set()
     assert ended.wait(LONG)
 
