@@ -65,8 +65,7 @@ class FeatureScale(StrEnum):
     """One factor for all images, so that the untrained mean nearest squared distance is about 0.5; the finest level
     weighs 0.7 of the others."""
     EXPLAINED = "explained"
-    """The same, but the finest level weighs by how well the nearest patch of other good images foretells it: nearly 1
-    where parts are alike in every detail, less where each has a grain of its own, never below 0.5."""
+    """The same, but the finest level weighs by how well other good images foretell it, never less than 0.5."""
     PUBLISHED = "published"
     """As the authors: unscaled, but for EfficientNet-B5, whose maps are divided by their channel counts."""
 

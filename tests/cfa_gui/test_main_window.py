@@ -10,7 +10,6 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDialog, QWidget
 from pytestqt.qtbot import QtBot
 
-from cfa_gui import theme
 from cfa_gui.actions import ENTRIES, MENUS, sheet
 from cfa_gui.composition import Composition
 from cfa_gui.main_window import MainWindow
@@ -386,24 +385,6 @@ def test_that_the_colour_bar_stands_only_where_there_are_maps(desk: Desk, tmp_pa
     assert bench.canvas.canvas._bar.isVisible()
     bench.images.collection_chosen.emit(Collection.SAMPLES)
     desk.until(lambda: not bench.canvas.canvas._bar.isVisible())
-
-
-def test_that_place_and_score_under_the_cursor_can_be_read_whole(
-    desk: Desk, tmp_path: Path, tokens: theme.Tokens
-) -> None:
-    """In a window of 1280 pixels with a review, the least room that the program is made for."""
-    desk.window.resize(1280, 760)
-    desk.ready(tmp_path)
-    bench = desk.window.bench
-    assert bench is not None
-    desk.until(lambda: bench.canvas._path is not None)
-    bar = bench.canvas.bar
-    bar._on_cursor(4032, 3024, 12.345)
-    QApplication.processEvents()
-    readout = bar._readout
-    assert readout.text().split() == ["x", "4032", "y", "3024", "score", "12.345"]
-    assert readout.width() >= readout.sizeHint().width()
-    assert readout.height() >= readout.sizeHint().height()
 
 
 def test_that_the_status_line_says_when_the_engine_is_there(desk: Desk) -> None:

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
+from cfa_gui import theme
 from cfa_gui.models.pace import Estimate
 from cfa_gui.models.review import Group, Show
 from cfa_gui.models.session import Collection
@@ -312,6 +313,20 @@ def test_that_a_row_says_in_words_where_verdict_and_label_disagree(
 
 
 # review and threshold
+
+
+def test_that_place_and_score_under_the_cursor_can_be_read_whole(
+    bench: Bench, work: Workbench, tokens: theme.Tokens
+) -> None:
+    """In a window of 1280 pixels with a review, the least room that the program is made for."""
+    bench.open_parts()
+    bench.train()
+    bench.until(lambda: work.canvas._path is not None)
+    work.canvas.canvas.cursor_moved.emit(4032, 3024, 12.345)
+    readout = work.canvas.bar._readout
+    assert readout.text().split() == ["x", "4032", "y", "3024", "score", "12.345"]
+    bench.until(lambda: readout.height() >= readout.sizeHint().height())
+    assert readout.width() >= readout.sizeHint().width()
 
 
 def test_that_flagged_regions_are_listed_and_pointed_at(bench: Bench, work: Workbench) -> None:

@@ -6,12 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from core import member_training
 from core.alignment import told_by_position
 from core.config import DescriptorStart
 from core.descriptor import COORDINATE_WEIGHT
-from core.errors import CancelledByUser
-from core.progress import CancelToken
 from core.samples import Sample
 from core.training import train
 from tests.core.parts import TINY
@@ -91,20 +88,3 @@ def test_that_the_coordinates_of_an_aligned_start_weigh_less_by_it(parts: tuple[
     norms = aligned[:, -2:].norm(dim=0) / COORDINATE_WEIGHT
     assert norms[0] == pytest.approx(float(norms[1]))
     assert 0.05 < float(norms[0]) < 0.999
-
-
-def test_that_a_training_can_be_cancelled_while_the_pictures_are_looked_at(
-    parts: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cancel, looked_at = CancelToken(), []
-
-    def told(pictures: Iterator[tuple[Levels, Tensor]]) -> float:
-        for picture in pictures:
-            looked_at.append(picture)
-            cancel.cancel()
-        return 1.0
-
-    monkeypatch.setattr(member_training, "told_by_position", told)
-    with pytest.raises(CancelledByUser):
-        train(parts, TINY.with_changes(descriptor_start=DescriptorStart.ALIGNED), cancel=cancel)
-    assert len(looked_at) == 1

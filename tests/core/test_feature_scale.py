@@ -9,9 +9,7 @@ from torch import Tensor
 
 from core import feature_scale
 from core.config import Config, FeatureScale
-from core.errors import CancelledByUser
 from core.feature_scale import explained_by_others
-from core.progress import CancelToken
 from core.samples import Sample
 from core.training import train
 from tests.core.parts import TINY
@@ -118,20 +116,3 @@ def test_that_exposures_of_an_image_are_told_as_such(
     config = TINY.with_changes(feature_scale=FeatureScale.EXPLAINED, epochs=0, light_variation=light)
     images = train(parts, config).summary.images
     assert told == [(images * (3 if light else 1), 3 if light else 1)]
-
-
-def test_that_a_training_can_be_cancelled_while_the_finest_level_is_weighed(
-    parts: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cancel, looked_at = CancelToken(), []
-
-    def explained(pictures: Iterator[Tensor], _count: int, _exposures: int, _seed: int) -> float:
-        for picture in pictures:
-            looked_at.append(picture)
-            cancel.cancel()
-        return 1.0
-
-    monkeypatch.setattr(feature_scale, "explained_by_others", explained)
-    with pytest.raises(CancelledByUser):
-        train(parts, TINY.with_changes(feature_scale=FeatureScale.EXPLAINED), cancel=cancel)
-    assert len(looked_at) == 1

@@ -3,7 +3,7 @@ import itertools
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from core.progress import CancelToken, Phase, Progress, StepRecord
 from core.samples import Sample
 from core.trained_model import TrainedModel
 from core.training import split, train
+from core.training_steps import Features
 from tests.core.parts import TINY, with_defect
 from tests.core.states import same, state
 
@@ -268,22 +269,27 @@ def test_that_training_can_be_cancelled_in_every_phase(phase: Phase, bank: Bank,
     assert after == []
 
 
-def test_that_training_can_be_cancelled_while_the_common_scale_is_measured(
-    parts: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("look", range(3), ids=["finest level", "common scale", "positions"])
+def test_that_training_can_be_cancelled_while_the_features_are_looked_at(
+    look: int, parts: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    token, looked_at = CancelToken(), 0
-    project = Descriptor.project
+    token, pictures = CancelToken(), Features.pictures
+    looked_at: list[int] = []
 
-    def first(descriptor: Descriptor, pyramid: Sequence[Tensor]) -> Tensor:
-        nonlocal looked_at
-        looked_at += 1
-        token.cancel()
-        return project(descriptor, pyramid)
+    def counted(features: Features, report: Callable[[int], None]) -> Iterator[tuple[list[Tensor], Tensor]]:
+        looked_at.append(0)
+        for picture in pictures(features, report):
+            looked_at[-1] += 1
+            if len(looked_at) == look + 1:
+                token.cancel()
+            yield picture
 
-    monkeypatch.setattr(Descriptor, "project", first)
+    monkeypatch.setattr(Features, "pictures", counted)
+    config = TINY.with_changes(feature_scale="explained", descriptor_start="aligned")
     with pytest.raises(CancelledByUser):
-        train(parts, TINY, device="cpu", cancel=token)
-    assert looked_at == 1
+        train(parts, config, device="cpu", cancel=token)
+    assert len(looked_at) == look + 1
+    assert looked_at[-1] == 1
 
 
 def test_that_a_token_set_beforehand_stops_before_the_first_image(parts: tuple[Sample, ...]) -> None:
