@@ -1,12 +1,12 @@
-"""A heat map over its picture, for files and reports. The colour range is fixed and tied to the threshold."""
+"""A heat map over its picture, for files and reports, and the one colour scale of all heat maps."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.opencv import cv2
 
-RANGE_IN_THRESHOLDS = 2.0
-"""The colour scale ends at this many thresholds, so that every picture of one model is read alike."""
+RANGE_IN_THRESHOLDS = 4.0
+"""The colours go from the threshold divided by this to as many thresholds: all pictures of a model read alike."""
 _BAND = 512
 """Rows blended at a time, so that a picture of 100 megapixels needs no gigabytes."""
 _LEAST, _MOST = 1e-30, 1e38
@@ -15,13 +15,18 @@ _CONTOUR = (0, 229, 255)
 _HALO = (16, 16, 16)
 
 
+def heat_range(threshold: float) -> tuple[float, float]:
+    """Where the colours begin and end. Equal ratios are equally far apart; the threshold, above 0, is in the middle."""
+    return threshold / RANGE_IN_THRESHOLDS, threshold * RANGE_IN_THRESHOLDS
+
+
 def overlay(
     image: NDArray[np.uint8], source_map: NDArray[np.float32], threshold: float, opacity: float = 0.6
 ) -> NDArray[np.uint8]:
     """Blend the heat map over the picture and draw the contour at the threshold.
 
-    Heat is transparent up to half the threshold and reaches `opacity` at the threshold. Where nothing was inspected,
-    the picture stays as it is.
+    Each doubling of the map is a quarter of the colours, see `heat_range`. Heat is transparent up to half the threshold
+    and reaches `opacity` at the threshold. Where nothing was inspected, the picture stays as it is.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -50,8 +55,8 @@ def _blend(
 ) -> NDArray[np.uint8]:
     with np.errstate(over="ignore"):
         in_thresholds = source_map / np.float32(max(threshold, _LEAST))
-    heat = np.where(np.isnan(source_map), np.float32(0), np.clip(in_thresholds, 0, RANGE_IN_THRESHOLDS))
-    shade = (heat * (255 / RANGE_IN_THRESHOLDS)).astype(np.uint8)
-    colours = cv2.applyColorMap(shade, cv2.COLORMAP_INFERNO)[..., ::-1]
+    heat = np.clip(np.nan_to_num(in_thresholds, nan=0), *map(np.float32, heat_range(1.0)))
+    share = np.float32(0.5) + np.log(heat) / np.float32(2 * np.log(RANGE_IN_THRESHOLDS))
+    colours = cv2.applyColorMap((share * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
     alpha = np.float32(opacity) * np.clip(2 * heat - 1, 0, 1)[..., None]
     return np.asarray(np.rint(image * (1 - alpha) + colours * alpha), dtype=np.uint8)

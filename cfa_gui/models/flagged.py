@@ -1,4 +1,4 @@
-"""From a map to what is drawn and listed: colour range, place on the picture, flagged regions in its pixels."""
+"""From a map to what is drawn and listed: place on the picture, flagged regions in its pixels."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,7 @@ from numpy.typing import NDArray
 from core.placement import Placement
 from core.regions import flagged_regions
 
-_FLOOR = 0.5
-_TOP = 1.5
 _MOST = 200
-
-
-def heat_range(threshold: float) -> tuple[float, float]:
-    """The one colour range of all images: half to one and a half times the threshold, which so lies in its middle."""
-    reach = abs(threshold) if threshold else 1.0
-    return threshold - (1 - _FLOOR) * reach, threshold + (_TOP - 1) * reach
 
 
 def map_rectangle(placement: Placement) -> tuple[int, int, int, int]:

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from cfa_gui import theme
-from cfa_gui.models.flagged import heat_range, map_rectangle
+from cfa_gui.models.flagged import map_rectangle
 from cfa_gui.models.pictures import Picture
 from cfa_gui.models.review import Group, Mark
 from cfa_gui.models.session import Collection, Session
@@ -15,6 +15,7 @@ from cfa_gui.settings import Preferences
 from cfa_gui.widgets.canvas_bar import CanvasBar
 from cfa_gui.widgets.image_canvas import ImageCanvas, OverlayMode
 from cfa_gui.widgets.stat import Stat
+from core.overlay import heat_range
 
 _VERDICT = {
     Mark.WAITING: ("Not inspected", None),
@@ -169,7 +170,7 @@ class CanvasPanel(parts.Panel):
     @Slot()
     def _on_threshold(self) -> None:
         threshold = self._session.threshold
-        if threshold is not None:
+        if threshold is not None and threshold.value > 0:
             self.canvas.set_range(*heat_range(threshold.value))
         has_map = self._session.shown is Collection.REVIEW and self._session.current in self._session.review.placements
         self.canvas.set_threshold(threshold.value if threshold and has_map else None)

@@ -9,7 +9,7 @@ from PySide6.QtGui import QColor, QImage, QKeySequence, QPainter, QPen, QPixmap,
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from cfa_gui import theme
-from cfa_gui.models.flagged import heat_range, map_rectangle
+from cfa_gui.models.flagged import map_rectangle
 from cfa_gui.models.live import LiveModel, LiveState
 from cfa_gui.models.session import Session
 from cfa_gui.models.thumbnails import to_image
@@ -24,6 +24,7 @@ from cfa_gui.widgets.icon_label import IconLabel
 from cfa_gui.widgets.image_canvas import OverlayMode
 from cfa_gui.widgets.live_canvas import LiveCanvas
 from core.line.live.flagged import MOST, FlaggedPicture
+from core.overlay import heat_range
 
 _SIDE = 300
 _WALL_SIDE = 0.4
@@ -231,7 +232,7 @@ class LivePanel(parts.Panel):
     def _on_threshold(self) -> None:
         session = self._session
         threshold = session.threshold if session.model is not None else None
-        if threshold is not None:
+        if threshold is not None and threshold.value > 0:
             self.canvas.set_range(*heat_range(threshold.value))
         self.canvas.set_threshold(threshold.value if threshold else None)
         regions = session.model.config.preprocessing.regions if session.model is not None else ()

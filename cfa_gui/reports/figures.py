@@ -49,28 +49,25 @@ def histogram(
 
 
 def heat_scale() -> str:
-    """The colours of the heat maps, from half the threshold to twice."""
+    """The colours of the heat maps; the threshold is in their middle."""
     width, height = SCALE_SIZE
-    stops = "".join(
-        f'<stop offset="{share:.3f}" stop-color="{_colour_at(0.5 + share * (RANGE_IN_THRESHOLDS - 0.5))}"/>'
-        for share in np.linspace(0, 1, 13)
-    )
+    stops = "".join(f'<stop offset="{share:.3f}" stop-color="{_colour_at(share)}"/>' for share in np.linspace(0, 1, 13))
     left, right = 1, width - 1
-    at = left + (right - left) * 0.5 / (RANGE_IN_THRESHOLDS - 0.5)
+    at = (left + right) / 2
     parts = [
         f'<defs><linearGradient id="heat" x1="0" y1="0" x2="1" y2="0">{stops}</linearGradient></defs>',
         f'<rect x="{left}" y="1" width="{right - left}" height="12" fill="url(#heat)" stroke="{LIGHT.border}"/>',
         f'<line x1="{at}" y1="0" x2="{at}" y2="17" stroke="{LIGHT.text}" stroke-width="1.5"/>',
-        _text(left, 29, "½ ×", "start"),
+        _text(left, 29, f"1/{RANGE_IN_THRESHOLDS:g} ×", "start"),
         _text(at, 29, "threshold", "middle"),
         _text(right, 29, f"{RANGE_IN_THRESHOLDS:g} × and more", "end"),
     ]
     return _svg(width, height, parts)
 
 
-def _colour_at(in_thresholds: float) -> str:
-    """The opaque colour that `core.overlay` gives a value."""
-    shade = np.array([[int(in_thresholds * 255 / RANGE_IN_THRESHOLDS)]], np.uint8)
+def _colour_at(share: float) -> str:
+    """The opaque colour at a share of the scale of `core.overlay`."""
+    shade = np.array([[int(share * 255)]], np.uint8)
     blue, green, red = cv2.applyColorMap(shade, cv2.COLORMAP_INFERNO)[0, 0]
     return f"#{red:02x}{green:02x}{blue:02x}"
 

@@ -25,6 +25,19 @@ class Span:
         return min(max(value, self.low), self.high)
 
 
+@dataclass(frozen=True, slots=True)
+class RatioSpan(Span):
+    """An axis on which equal ratios are equally far apart; `low` is above 0, and so is every value."""
+
+    def share(self, value: float) -> float:
+        """Where a value lies: 0 at `low`, 1 at `high`."""
+        return math.log(value / self.low) / math.log(self.high / self.low)
+
+    def doublings(self) -> tuple[float, ...]:
+        """`low`, twice that, and so on."""
+        return tuple(self.low * 2**step for step in range(math.floor(math.log2(self.high / self.low) + 1e-9) + 1))
+
+
 def padded(low: float, high: float, share: float = 0.05) -> Span:
     """A span with room at both ends; one of width above zero whatever is given."""
     room = (high - low) * share

@@ -30,7 +30,7 @@ class Layers:
         self.regions: tuple[tuple[tuple[Point, ...], bool], ...] = ()
         self.box: tuple[float, float, float, float] | None = None
         self.opacity = 0.7
-        self.low, self.high = 0.0, 1.0
+        self.low, self.high = 0.5, 2.0
         self._heat: NDArray[np.float32] | None = None
         self._rect = QRectF()
         self._map = theme.COLOUR_MAPS[0]
@@ -55,7 +55,7 @@ class Layers:
         self._rect = QRectF(left, top, columns, rows)
 
     def set_range(self, low: float, high: float) -> None:
-        """The colour range."""
+        """The colour range; see `axes.RatioSpan`."""
         self.low, self.high = low, high
         self._heat_image = None
 

@@ -6,7 +6,7 @@ from PySide6.QtGui import QImage, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QWidget
 
 from cfa_gui import theme
-from cfa_gui.widgets.axes import Span, tick_texts, ticks
+from cfa_gui.widgets.axes import RatioSpan
 from cfa_gui.widgets.heat import lookup
 
 WIDTH = 68
@@ -19,7 +19,7 @@ class ColourBar(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._span = Span(0.0, 1.0)
+        self._span = RatioSpan(0.5, 2.0)
         self._threshold: float | None = None
         self._map = theme.COLOUR_MAPS[0]
         self.setAccessibleName("Colour scale")
@@ -34,8 +34,8 @@ class ColourBar(QWidget):
         return QSize(WIDTH, 240)
 
     def set_range(self, low: float, high: float) -> None:
-        """What the colours span, in the unit of the map."""
-        self._span = Span(low, high)
+        """What the colours span, in the unit of the map, both above 0."""
+        self._span = RatioSpan(low, high)
         self._describe()
 
     def set_threshold(self, value: float | None) -> None:
@@ -70,13 +70,12 @@ class ColourBar(QWidget):
         painter.drawRect(bar.adjusted(-0.5, -0.5, 0.5, 0.5))
 
     def _paint_ticks(self, painter: QPainter, bar: QRectF, mark_y: float | None) -> None:
-        values = ticks(self._span, max(2, int(bar.height() / 56)))
         painter.setPen(theme.colour("muted"))
-        for value, text in zip(values, tick_texts(values), strict=True):
+        for value in self._span.doublings():
             y = self._y(bar, value)
             if mark_y is None or abs(y - mark_y) > 2 * _TEXT_ROOM:
                 painter.drawLine(QPointF(bar.right() + 1, y), QPointF(bar.right() + 4, y))
-                painter.drawText(self._text_box(bar, y), Qt.AlignmentFlag.AlignVCenter, text)
+                painter.drawText(self._text_box(bar, y), Qt.AlignmentFlag.AlignVCenter, f"{value:#.3g}")
 
     def _paint_mark(self, painter: QPainter, bar: QRectF, y: float) -> None:
         painter.setPen(QPen(theme.colour("canvas"), 3))

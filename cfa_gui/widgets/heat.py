@@ -8,7 +8,7 @@ from cfa_gui import theme
 
 LARGEST_SIDE = 1536
 """A map is thinned to this side before it is coloured; it is smooth, and nothing is lost to the eye."""
-FLOOR, TOP = 0.15, 0.75
+FLOOR, TOP = 0.32, 0.75
 """Shares of the colour range: clear below the first, fully opaque above the second."""
 
 
@@ -30,10 +30,10 @@ def lookup(name: str) -> NDArray[np.uint8]:
 
 
 def indices(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
-    """Places in a lookup table, (h, w): 0 at or below `low` and where NaN, 255 at or above `high`."""
-    with np.errstate(invalid="ignore"):
-        scaled = (values - np.float32(low)) * np.float32(255 / max(high - low, 1e-12))
-        places: NDArray[np.uint8] = np.nan_to_num(np.clip(scaled, 0, 255), nan=0.0).astype(np.uint8)
+    """Places in a lookup table, (h, w): 0 at or below `low` and where NaN, 255 at or above `high`; see `RatioSpan`."""
+    inside = np.clip(np.nan_to_num(values, nan=low), np.float32(low), np.float32(high))
+    scaled = np.log(inside / np.float32(low)) * np.float32(255 / np.log(high / low))
+    places: NDArray[np.uint8] = np.clip(scaled, 0, 255).astype(np.uint8)
     return places
 
 

@@ -114,13 +114,13 @@ class ImageCanvas(PictureView):
         self.update()
 
     def set_range(self, low: float, high: float) -> None:
-        """Fix the colour range, in the unit of the map; it does not follow the picture.
+        """Fix the colour range, in the unit of the map, above 0; it does not follow the picture.
 
         Raises:
-            ValueError: The range is empty or not finite.
+            ValueError: The range is empty, not finite or not above 0.
         """
-        if not (np.isfinite(low) and np.isfinite(high) and low < high):
-            raise ValueError(f"a colour range from {low} to {high} is empty")
+        if not (np.isfinite(high) and 0 < low < high):
+            raise ValueError(f"a colour range from {low} to {high} is empty or not above 0")
         self._layers.set_range(low, high)
         self._bar.set_range(low, high)
         self._ranged = True

@@ -67,11 +67,11 @@ def tokens(qapp: QApplication, request: pytest.FixtureRequest) -> Iterator[theme
 
 @pytest.fixture
 def canvas(qtbot: QtBot) -> ImageCanvas:
-    """A canvas on the screen, 400 by 300 without its colour bar; colours from 0 to 2."""
+    """A canvas on the screen, 400 by 300 without its colour bar; colours from 1/2 to 2."""
     canvas = ImageCanvas()
     qtbot.addWidget(canvas)
     canvas.resize(400 + colour_bar.WIDTH, 300)
-    canvas.set_range(0.0, 2.0)
+    canvas.set_range(0.5, 2.0)
     canvas.show()
     qtbot.waitExposed(canvas)
     return canvas

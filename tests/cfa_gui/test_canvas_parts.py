@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QImage
 
-from cfa_gui.widgets.axes import Span, padded, round_up, tick_texts, ticks
+from cfa_gui.widgets.axes import RatioSpan, Span, padded, round_up, tick_texts, ticks
 from cfa_gui.widgets.contour import contour_segments
 from cfa_gui.widgets.heat import heat_image, indices, lookup, thinned
 from cfa_gui.widgets.pyramid import SMOOTH_LIMIT, Pyramid
@@ -75,12 +75,21 @@ def test_that_heat_is_clear_when_cold_and_opaque_when_hot() -> None:
 
 
 def test_that_the_range_is_fixed_and_ends_are_kept() -> None:
-    values = np.array([[-1.0, 0.0, 1.0, 2.0, 9.0, np.nan]], np.float32)
-    assert indices(values, 0.0, 2.0).tolist() == [[0, 0, 127, 255, 255, 0]]
+    values = np.array([[-1.0, 0.0, 0.5, 1.0, 2.0, 9.0, np.inf, np.nan]], np.float32)
+    assert indices(values, 0.5, 2.0).tolist() == [[0, 0, 0, 127, 255, 255, 255, 0]]
+
+
+def test_that_each_doubling_is_as_far_as_the_one_before() -> None:
+    span = RatioSpan(0.25, 4.0)
+    assert span.doublings() == (0.25, 0.5, 1.0, 2.0, 4.0)
+    assert [span.share(value) for value in span.doublings()] == pytest.approx([0, 0.25, 0.5, 0.75, 1])
+    assert np.diff(indices(np.array([span.doublings()], np.float32), span.low, span.high)).ravel().tolist() == (
+        pytest.approx([64] * 4, abs=1)
+    )
 
 
 def test_that_a_heat_image_owns_its_pixels() -> None:
-    image = heat_image(np.full((3, 5), 2.0, np.float32), 0.0, 2.0, "viridis")
+    image = heat_image(np.full((3, 5), 2.0, np.float32), 0.5, 2.0, "viridis")
     assert (image.width(), image.height()) == (5, 3)
     assert image.pixelColor(2, 1).alpha() == 255
 

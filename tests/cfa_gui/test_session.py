@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cfa_gui.models.flagged import heat_range, listed_regions, map_rectangle
+from cfa_gui.models.flagged import listed_regions, map_rectangle
 from cfa_gui.models.maps import MapStore
 from cfa_gui.models.pace import Pace, clock_text
 from cfa_gui.models.review import Group, Mark, Query, Review, Show, Sort
@@ -276,12 +276,6 @@ def test_that_regions_are_listed_in_pixels_of_the_picture() -> None:
     assert region.area == pytest.approx(5000)
     assert region.peak == 5
     assert map_rectangle(where) == (0, 0, 200, 100)
-
-
-def test_that_the_colour_range_has_the_threshold_in_its_middle() -> None:
-    assert heat_range(2.0) == (1.0, 3.0)
-    low, high = heat_range(0.0)
-    assert low < 0 < high
 
 
 # pace

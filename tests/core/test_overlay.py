@@ -32,10 +32,12 @@ def test_that_heat_grows_to_its_opacity_at_the_threshold() -> None:
     assert colour == (186, 54, 85)  # the middle of inferno
 
 
-def test_that_the_colours_end_at_twice_the_threshold_whatever_the_map_holds() -> None:
-    hottest = inner(overlay(GREY, flat(4.0), THRESHOLD, opacity=1.0))
+def test_that_the_colours_tell_twice_the_threshold_from_four_times_and_end_there_whatever_the_map_holds() -> None:
+    (twice,) = inner(overlay(GREY, flat(4.0), THRESHOLD, opacity=1.0))
+    assert twice == (249, 140, 10)  # three quarters of inferno
+    hottest = inner(overlay(GREY, flat(8.0), THRESHOLD, opacity=1.0))
     assert hottest == {(252, 255, 164)}  # the end of inferno
-    for value in (4.5, 1e6, np.inf):
+    for value in (8.5, 1e6, np.inf):
         assert inner(overlay(GREY, flat(value), THRESHOLD, opacity=1.0)) == hottest
     peak = flat(1.5)
     peak[30, 40] = 50.0
