@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from cfa_gui.composition import Composition
@@ -29,6 +29,13 @@ def turn_wheel(widget: QWidget, angle: int = -120) -> None:
         False,  # noqa: FBT003  Qt's own way
     )
     QApplication.sendEvent(widget, event)
+
+
+def texts_of(widget: QWidget) -> str:
+    """All that a panel says, in one string."""
+    labels = [label.text() for label in widget.findChildren(QLabel) if not label.isHidden()]
+    buttons = [button.text() for button in widget.findChildren(QAbstractButton) if not button.isHidden()]
+    return "\n".join(labels + buttons)
 
 
 class Answers:

@@ -1,6 +1,5 @@
 """Panels: what they show of the session, and which intentions they emit. All on a real workbench with a fake engine."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
     QComboBox,
-    QLabel,
     QLineEdit,
     QPushButton,
     QScrollArea,
@@ -21,20 +19,17 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from cfa_gui import theme
 from cfa_gui.models.pace import Estimate
 from cfa_gui.models.review import Group, Show
-from cfa_gui.models.session import Collection
 from cfa_gui.panels.expert import FIELDS
 from cfa_gui.panels.image_delegate import caption_of
 from cfa_gui.panels.words import progress_text
 from cfa_gui.widgets.wheel import let_wheel_scroll
 from cfa_gui.workbench import Workbench
 from core.config import Bank, Region, preset
-from core.dataset import Label, Sample
 from core.progress import Phase, Progress, StepRecord
-from tests.cfa_gui.bench import Bench, turn_wheel, working_bench
-from tests.cfa_gui.fake_engine import fake_model, manual, write_picture
+from tests.cfa_gui.bench import Bench, texts_of, turn_wheel, working_bench
+from tests.cfa_gui.fake_engine import write_picture
 
 
 @pytest.fixture
@@ -50,13 +45,6 @@ def work(bench: Bench, qtbot: QtBot) -> Workbench:
     made.resize(1280, 740)
     made.show()
     return made
-
-
-def texts(widget: QWidget) -> str:
-    """All that a panel says, in one string."""
-    labels = [label.text() for label in widget.findChildren(QLabel) if not label.isHidden()]
-    buttons = [button.text() for button in widget.findChildren(QAbstractButton) if not button.isHidden()]
-    return "\n".join(labels + buttons)
 
 
 def test_that_every_control_has_a_name_to_be_read_aloud(work: Workbench) -> None:
@@ -82,7 +70,7 @@ def test_that_the_samples_panel_counts_and_warns_in_sentences(bench: Bench, work
     bench.parts.opening.open([tmp_path / "few"])
     bench.until_idle()
     bench.until(lambda: bench.session.samples is not None and not bench.session.samples.checking)
-    said = texts(work.samples)
+    said = texts_of(work.samples)
     assert "6 images" in said
     assert "32 × 24 (4)" in said
     assert "broken.png" in said
@@ -106,8 +94,8 @@ def test_that_a_warning_can_leave_its_images_out(bench: Bench, work: Workbench, 
 def test_that_regions_are_listed_and_removed_one_by_one(bench: Bench, work: Workbench) -> None:
     bench.open_parts()
     bench.session.set_regions((Region(((0, 0), (1, 0), (1, 1))), Region(((0, 0), (0.5, 0), (0, 0.5)), ignored=True)))
-    assert "Region 1, 3 corners" in texts(work.samples)
-    assert "Ignored area 2, 3 corners" in texts(work.samples)
+    assert "Region 1, 3 corners" in texts_of(work.samples)
+    assert "Ignored area 2, 3 corners" in texts_of(work.samples)
     remove = [b for b in work.samples.findChildren(QAbstractButton) if b.accessibleName().startswith("Remove Region 1")]
     remove[0].click()
     assert [region.ignored for region in bench.session.config.preprocessing.regions] == [True]
@@ -203,9 +191,9 @@ def test_that_the_second_member_of_an_ensemble_begins_the_plot_anew(bench: Bench
 
 def test_that_the_training_panel_says_what_is_held_out_and_what_was_learned(bench: Bench, work: Workbench) -> None:
     bench.open_parts()
-    assert "2 of the 12 good images are held out" in texts(work.training)
+    assert "2 of the 12 good images are held out" in texts_of(work.training)
     bench.train()
-    said = texts(work.training)
+    said = texts_of(work.training)
     assert "What it learned" in said
     assert "smallest false-alarm rate that can be promised with them is 3.2%" in said
     assert "784" in said
@@ -310,82 +298,6 @@ def test_that_a_row_says_in_words_where_verdict_and_label_disagree(
     mark: int | None, group: int | None, words: str
 ) -> None:
     assert caption_of(mark, group)[0] == words
-
-
-# review and threshold
-
-
-def test_that_place_and_score_under_the_cursor_can_be_read_whole(
-    bench: Bench, work: Workbench, tokens: theme.Tokens
-) -> None:
-    """In a window of 1280 pixels with a review, the least room that the program is made for."""
-    bench.open_parts()
-    bench.train()
-    bench.until(lambda: work.canvas._path is not None)
-    work.canvas.canvas.cursor_moved.emit(4032, 3024, 12.345)
-    readout = work.canvas.bar._readout
-    assert readout.text().split() == ["x", "4032", "y", "3024", "score", "12.345"]
-    bench.until(lambda: readout.height() >= readout.sizeHint().height())
-    assert readout.width() >= readout.sizeHint().width()
-
-
-def test_that_flagged_regions_are_listed_and_pointed_at(bench: Bench, work: Workbench) -> None:
-    bench.open_parts()
-    bench.train()
-    table = work.review._table
-    bench.until(lambda: table.model().rowCount() == 1)
-    with bench.qtbot.waitSignal(work.review.region_chosen) as chosen:
-        table.selectRow(0)
-    assert chosen.args[0] is not None
-    bench.parts.threshold.move(99.0)
-    bench.until(lambda: table.model().rowCount() == 0)
-    assert "No region is above the threshold" in texts(work.review)
-
-
-def test_that_slider_line_and_number_are_one_value(bench: Bench, work: Workbench) -> None:
-    bench.open_parts()
-    bench.train()
-    panel = work.threshold
-    for signal in (panel._histogram.threshold_moved, panel._slider.value_changed):
-        for value in (5.0, 12.5):
-            signal.emit(value)
-            assert bench.session.threshold is not None
-            assert bench.session.threshold.value == value
-            assert panel._histogram.threshold() == pytest.approx(value)
-            assert panel._slider.value() == pytest.approx(value)
-    assert "Set by hand" in texts(panel)
-
-
-def test_that_rates_and_curves_need_both_labels(bench: Bench, work: Workbench) -> None:
-    bench.open_parts()
-    bench.train()
-    assert work.threshold._best.isEnabled()
-    bench.session.select(tuple(range(8)), 0)
-    bench.parts.review.good()
-    assert not work.threshold._best.isEnabled()
-    bench.parts.review.unlabel()
-    assert not work.threshold._best.isEnabled()
-
-
-def test_that_moving_the_threshold_over_five_thousand_scores_takes_less_than_50_ms(
-    bench: Bench, work: Workbench, qapp: object
-) -> None:
-    session = bench.session
-    session.set_model(fake_model(threshold=manual(0.5)), None)
-    labels = (Label.GOOD, Label.DEFECT, None)
-    session.add_images(tuple(Sample(Path(f"/p/{n}.png"), f"{n}.png", labels[n % 3], "", None) for n in range(5000)))
-    session.review.scores = np.random.default_rng(0).random(5000)
-    session.images_changed.emit()
-    session.show(Collection.REVIEW)
-    work.images.choose_filter(Show.FLAGGED)
-    session.select((7,), 7)
-    times = []
-    for value in np.linspace(0.2, 0.8, 15):
-        start = time.perf_counter()
-        bench.parts.threshold.move(float(value))
-        bench.qtbot.wait(0)
-        times.append(time.perf_counter() - start)
-    assert sorted(times)[len(times) // 2] < 0.05
 
 
 def test_that_the_keyboard_reaches_every_panel(bench: Bench, work: Workbench) -> None:
