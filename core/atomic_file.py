@@ -48,7 +48,7 @@ def require_writable(path: Path) -> None:
     """
     with _reported(path):
         target = _ordinary(path)
-        if target.exists():
+        if _is_there(target):
             target.open("ab").close()
         with _temporary_beside(target) as temporary:
             temporary.touch(exist_ok=False)
@@ -62,7 +62,7 @@ def require_writable_folder(folder: Path) -> None:
     """
     with _reported(folder):
         existing = Path(os.path.abspath(folder))  # noqa: PTH100  a link to a folder is as good
-        while not existing.exists() and existing != existing.parent:
+        while not _is_there(existing) and existing != existing.parent:
             existing = existing.parent
         with _temporary_beside(existing / "any") as temporary:
             temporary.touch(exist_ok=False)
@@ -83,11 +83,20 @@ def _ordinary(path: Path) -> Path:
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise OutputError(f"{path} is a folder; name a file in it.")
-    if target.exists() and not target.is_file():
+    if _is_there(target) and not target.is_file():
         raise OutputError(f"{path} is not an ordinary file; name another.")
-    if not target.parent.exists():
+    if not _is_there(target.parent):
         raise OutputError(f"{path} cannot be written: there is no folder {target.parent}. Make it first.")
     return target
+
+
+def _is_there(path: Path) -> bool:
+    """Whether anything is there. What keeps us from looking is raised; `Path.exists` hides it from Python 3.14 on."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,7 +133,8 @@ def test_that_the_same_score_again_is_not_repeated(
 ) -> None:
     for score in (0.1, 0.1, 0.2, 0.2):
         store.add_scores(project, MODEL, [Scored(images[0].path, score, None)])
-    (count,) = sqlite3.connect(store.path).execute("SELECT count(*) FROM score").fetchone()
+    with closing(sqlite3.connect(store.path)) as raw:
+        (count,) = raw.execute("SELECT count(*) FROM score").fetchone()
     assert count == 2
 
 

@@ -384,7 +384,7 @@ def test_that_names_as_long_as_the_disk_allows_get_their_maps(cfa: Cfa, model: P
 def test_that_a_file_that_is_cut_short_while_it_is_read_is_one_failure(
     cfa: Cfa, model: Path, shots: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8)
     write(shots / "good 0.png", noise)  # longer than what the opened file reads ahead
     really = Image.open
 
