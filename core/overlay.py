@@ -55,7 +55,8 @@ def _blend(
 ) -> NDArray[np.uint8]:
     with np.errstate(over="ignore"):
         in_thresholds = source_map / np.float32(max(threshold, _LEAST))
-    heat = np.clip(np.nan_to_num(in_thresholds, nan=0), *map(np.float32, heat_range(1.0)))
+    coldest, hottest = heat_range(1.0)
+    heat = np.clip(np.nan_to_num(in_thresholds, nan=0.0), np.float32(coldest), np.float32(hottest))
     share = np.float32(0.5) + np.log(heat) / np.float32(2 * np.log(RANGE_IN_THRESHOLDS))
     colours = cv2.applyColorMap((share * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
     alpha = np.float32(opacity) * np.clip(2 * heat - 1, 0, 1)[..., None]

@@ -16,10 +16,11 @@ from core.errors import ConfigError, OutputError
 from core.inspection import Inspector
 from core.line.watching.judging import Judge
 from core.line.watching.ledger import Ledger
+from core.line.watching.listener import Heartbeat
 from core.line.watching.results import Outcome, Result
 from core.line.watching.targets.addresses import target_of
 from core.line.watching.targets.target import Target
-from core.line.watching.watch import Heartbeat, Options, Watch
+from core.line.watching.watch import Options, Watch
 from core.model_file import identity, load_model
 from core.progress import CancelToken
 from core.version import VERSION
@@ -129,7 +130,7 @@ class _Lines:
         out.note(f"What was inspected is kept in {ledger.path}.")
 
     def inspected(self, result: Result) -> None:
-        """See `core.line.watching.watch.Listener`."""
+        """See `core.line.watching.listener.Listener`."""
         if self._as_json:
             self._event("result", **result.to_json())
         elif result.verdict is Outcome.UNREADABLE:
@@ -138,13 +139,13 @@ class _Lines:
             out.line(f"{result.verdict:<10}  {result.score:>8.4f}  {result.path}")
 
     def noted(self, sentence: str) -> None:
-        """See `core.line.watching.watch.Listener`."""
+        """See `core.line.watching.listener.Listener`."""
         if self._as_json:
             self._event("note", message=sentence)
         out.note(sentence)
 
     def heartbeat(self, heartbeat: Heartbeat) -> None:
-        """See `core.line.watching.watch.Listener`."""
+        """See `core.line.watching.listener.Listener`."""
         if self._as_json:
             counts = {outcome.value: number for outcome, number in heartbeat.counts.items()}
             self._event(

@@ -8,16 +8,17 @@ the watch itself counts as new when it comes back.
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from core.errors import ConfigError, DatasetError, OutputError
 from core.line.watching.arrivals import NotYet, Settling, Stamp, WatchedFolder
-from core.line.watching.courier import Courier, Delivery
+from core.line.watching.courier import Courier
 from core.line.watching.events import Events
 from core.line.watching.ledger import Ledger, Sorting
+from core.line.watching.listener import Heartbeat, Listener, Troubles
 from core.line.watching.results import Outcome, Result
 from core.line.watching.sorting import FOLDERS, place_for, sort_image
 from core.line.watching.targets.target import Target
@@ -61,27 +62,6 @@ class Options:
     heartbeat: float = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """How a watch stands.
-
-    Attributes:
-        counts: Results of this run, by outcome.
-        waiting: Images that are there and not inspected yet.
-        to_sort: Images that are still to be moved or copied.
-        deliveries: How each target stands.
-        trouble: Why the folder cannot be looked at; empty: all is well.
-        seconds: Since the watch began.
-    """
-
-    counts: Mapping[Outcome, int]
-    waiting: int
-    to_sort: int
-    deliveries: tuple[Delivery, ...]
-    trouble: str
-    seconds: float
-
-
 class Judging(Protocol):
     """Makes results; `core.line.watching.judging.Judge` does it with a model."""
 
@@ -97,40 +77,6 @@ class Judging(Protocol):
     def unreadable(self, name: str, message: str, digest: str) -> Result:
         """The result for an image that cannot be read."""
         ...
-
-
-class Listener(Protocol):
-    """Is told what happens, on the watch's thread."""
-
-    def inspected(self, result: Result) -> None:
-        """An image was inspected, or cannot be read; the result is on the disk."""
-
-    def noted(self, sentence: str) -> None:
-        """Something that a person should know: trouble begins or ends."""
-
-    def heartbeat(self, heartbeat: Heartbeat) -> None:
-        """Now and then, and at the end."""
-
-
-@dataclass(slots=True)
-class _Troubles:
-    """What was said last of each thing that may be in trouble, so that it is said once."""
-
-    listener: Listener
-    _said: dict[str, str] = field(default_factory=dict)
-
-    def say(self, about: str, trouble: str) -> None:
-        """Say what is wrong, or that it is right again, where that has changed."""
-        before = self._said.get(about, "")
-        self._said[about] = trouble
-        if trouble and trouble != before:
-            self.listener.noted(trouble)
-        elif before and not trouble:
-            self.listener.noted(f"{about}: all is well again.")
-
-    def of(self, about: str) -> str:
-        """What was said last."""
-        return self._said.get(about, "")
 
 
 class Watch:
@@ -165,7 +111,7 @@ class Watch:
         self._folder = WatchedFolder(folder, left_out=written)
         self._settling = Settling(options.settle)
         self._events = Events(self._folder)
-        self._troubles = _Troubles(listener)
+        self._troubles = Troubles(listener)
         self._known: dict[str, Stamp] = {}
         self._ready: deque[tuple[str, Stamp]] = deque()
         self._queued: set[str] = set()

@@ -16,11 +16,12 @@ from core.errors import ImageError
 from core.images import decode_image
 from core.line.watching.arrivals import Stamp
 from core.line.watching.ledger import Ledger
+from core.line.watching.listener import Heartbeat
 from core.line.watching.results import Outcome, Region, Result
 from core.line.watching.targets.database import SqliteTarget
 from core.line.watching.targets.files import CsvTarget
 from core.line.watching.targets.target import Target
-from core.line.watching.watch import Heartbeat, Options, Watch
+from core.line.watching.watch import Options, Watch
 from core.progress import CancelToken
 
 QUICK = Options(settle=0.02, patience=0.05, once=True)
