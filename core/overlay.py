@@ -7,6 +7,8 @@ from core.opencv import cv2
 
 RANGE_IN_THRESHOLDS = 4.0
 """The colours go from the threshold divided by this to as many thresholds: all pictures of a model read alike."""
+_CLEAR, _OPAQUE = np.float32(0.32), np.float32(0.75)
+"""Shares of the colours: transparent below the first, at 0.6 of the threshold, opaque above the second, at twice."""
 _BAND = 512
 """Rows blended at a time, so that a picture of 100 megapixels needs no gigabytes."""
 _LEAST, _MOST = 1e-30, 1e38
@@ -25,8 +27,8 @@ def overlay(
 ) -> NDArray[np.uint8]:
     """Blend the heat map over the picture and draw the contour at the threshold.
 
-    Each doubling of the map is a quarter of the colours, see `heat_range`. Heat is transparent up to half the threshold
-    and reaches `opacity` at the threshold. Where nothing was inspected, the picture stays as it is.
+    Each doubling of the map is a quarter of the colours, see `heat_range`. Heat is transparent well below the threshold
+    and reaches `opacity` at twice the threshold. Where nothing was inspected, the picture stays as it is.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -59,5 +61,6 @@ def _blend(
     heat = np.clip(np.nan_to_num(in_thresholds, nan=0.0), np.float32(coldest), np.float32(hottest))
     share = np.float32(0.5) + np.log(heat) / np.float32(2 * np.log(RANGE_IN_THRESHOLDS))
     colours = cv2.applyColorMap((share * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-    alpha = np.float32(opacity) * np.clip(2 * heat - 1, 0, 1)[..., None]
+    ramp = np.clip((share - _CLEAR) / (_OPAQUE - _CLEAR), 0, 1)[..., None]
+    alpha = np.float32(opacity) * ramp * ramp * (3 - 2 * ramp)
     return np.asarray(np.rint(image * (1 - alpha) + colours * alpha), dtype=np.uint8)

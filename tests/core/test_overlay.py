@@ -22,14 +22,16 @@ def test_that_up_to_half_the_threshold_the_picture_stays_as_it_is(value: float) 
     np.testing.assert_array_equal(overlay(GREY, flat(value), THRESHOLD), GREY)
 
 
-def test_that_heat_grows_to_its_opacity_at_the_threshold() -> None:
+def test_that_heat_grows_to_its_opacity_at_twice_the_threshold() -> None:
     def change(value: float, opacity: float = 0.6) -> float:
         return float(np.abs(overlay(GREY, flat(value), THRESHOLD, opacity)[10:-10, 10:-10].astype(int) - 120).mean())
 
-    assert 0 < change(1.2) < change(1.6) < change(2.0)
-    assert change(2.0, opacity=0.0) == 0
-    (colour,) = inner(overlay(GREY, flat(2.0), THRESHOLD, opacity=1.0))
-    assert colour == (186, 54, 85)  # the middle of inferno
+    assert 0 < change(1.6) < change(2.0) < change(3.0) < change(4.0)
+    assert change(4.0, opacity=0.0) == 0
+    half = np.array([inner(overlay(GREY, flat(4.0), THRESHOLD, opacity=0.5)).pop()])
+    assert np.abs(half - (np.array([249, 140, 10]) + 120) / 2).max() <= 1
+    (colour,) = inner(overlay(GREY, flat(2.0), THRESHOLD, opacity=1.0))  # on its way from grey to the middle of inferno
+    assert np.sign(np.array(colour) - 120).tolist() == [1, -1, -1]
 
 
 def test_that_the_colours_tell_twice_the_threshold_from_four_times_and_end_there_whatever_the_map_holds() -> None:
