@@ -9,8 +9,9 @@ from core.errors import CancelledByUser
 
 
 class Phase(StrEnum):
-    """What the engine is doing, in the order of a training."""
+    """What the engine is doing; from reading on in the order of a training."""
 
+    DRAWING = "drawing"
     READING = "reading"
     FEATURES = "features"
     BANK = "memory bank"

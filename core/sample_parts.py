@@ -153,13 +153,13 @@ def _write_all(folder: Path, recipe: _Recipe, report: Report, cancel: CancelToke
     for done, job in enumerate(jobs):
         if cancel is not None:
             cancel.check()
-        report(Progress(Phase.SAVING, done, len(jobs)))
+        report(Progress(Phase.DRAWING, done, len(jobs)))
         image, mask = photograph(scene, job.kind, np.random.default_rng([recipe.seed, *job.key]))
         _write_image(folder / job.image, image)
         if job.mask:
             _write_image(folder / job.mask, mask.astype(np.uint8) * 255)
     (folder / _MARKER).write_text(json.dumps(asdict(recipe)), encoding="utf-8")
-    report(Progress(Phase.SAVING, len(jobs), len(jobs)))
+    report(Progress(Phase.DRAWING, len(jobs), len(jobs)))
 
 
 def _write_image(path: Path, image: NDArray[np.uint8]) -> None:

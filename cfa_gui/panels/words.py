@@ -8,6 +8,7 @@ from core.progress import Phase, Progress
 from core.review_records import Project
 
 PHASES = {
+    Phase.DRAWING: "Drawing the sample parts",
     Phase.READING: "Reading the images",
     Phase.FEATURES: "Computing features",
     Phase.BANK: "Building the memory of good",
