@@ -19,7 +19,8 @@ _HALO = (16, 16, 16)
 
 def heat_range(threshold: float) -> tuple[float, float]:
     """Where the colours begin and end. Equal ratios are equally far apart; the threshold, above 0, is in the middle."""
-    return threshold / RANGE_IN_THRESHOLDS, threshold * RANGE_IN_THRESHOLDS
+    middle = min(max(threshold, _LEAST), _MOST / RANGE_IN_THRESHOLDS)
+    return middle / RANGE_IN_THRESHOLDS, middle * RANGE_IN_THRESHOLDS
 
 
 def overlay(

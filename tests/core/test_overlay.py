@@ -48,6 +48,12 @@ def test_that_the_colours_tell_twice_the_threshold_from_four_times_and_end_there
     )
 
 
+@pytest.mark.parametrize("threshold", [0.0, -1.0, 1e-300, 1e300])
+def test_that_the_range_of_any_threshold_can_be_told_in_single_precision(threshold: float) -> None:
+    low, high = np.array(module.heat_range(threshold)).astype(np.float32)
+    assert 0 < low < high < np.inf
+
+
 def test_that_the_contour_goes_round_what_is_above_the_threshold() -> None:
     values = flat(0.0)
     values[20:40, 30:50] = 3.0
