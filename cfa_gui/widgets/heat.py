@@ -9,7 +9,7 @@ from cfa_gui import theme
 LARGEST_SIDE = 1536
 """A map is thinned to this side before it is coloured; it is smooth, and nothing is lost to the eye."""
 FLOOR, TOP = 0.32, 0.75
-"""Shares of the colour range: clear below the first, fully opaque above the second."""
+"""Shares of the colour range: clear below the first, fully opaque above the second; the same in files and reports."""
 
 
 def thinned(values: NDArray[np.float32], largest: int = LARGEST_SIDE) -> NDArray[np.float32]:

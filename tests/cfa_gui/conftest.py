@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -21,6 +22,8 @@ from pytestqt.qtbot import QtBot
 from cfa_gui import theme
 from cfa_gui.widgets import colour_bar
 from cfa_gui.widgets.image_canvas import ImageCanvas
+from cfa_gui.workbench import Workbench
+from tests.cfa_gui.bench import Bench, working_bench
 
 hypothesis.settings.register_profile("window", deadline=None)  # pytest-timeout sees to it
 hypothesis.settings.load_profile("window")
@@ -75,6 +78,23 @@ def canvas(qtbot: QtBot) -> ImageCanvas:
     canvas.show()
     qtbot.waitExposed(canvas)
     return canvas
+
+
+@pytest.fixture
+def bench(qtbot: QtBot, tmp_path: Path) -> Iterator[Bench]:
+    """The whole program but its windows, with a fake engine; nothing is open."""
+    with working_bench(qtbot, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def work(bench: Bench, qtbot: QtBot) -> Workbench:
+    """The bench's panels on the screen, as large as in a window of 1280 by 800."""
+    made = Workbench(bench.parts)
+    qtbot.addWidget(made)
+    made.resize(1280, 740)
+    made.show()
+    return made
 
 
 def _let_go(app: QApplication) -> None:

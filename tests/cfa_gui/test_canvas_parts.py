@@ -13,6 +13,7 @@ from cfa_gui.widgets.contour import contour_segments
 from cfa_gui.widgets.heat import heat_image, indices, lookup, thinned
 from cfa_gui.widgets.pyramid import SMOOTH_LIMIT, Pyramid
 from cfa_gui.widgets.view import View
+from core.overlay import heat_range, overlay
 
 
 def cone(side: int = 41) -> NDArray[np.float32]:
@@ -86,6 +87,15 @@ def test_that_each_doubling_is_as_far_as_the_one_before() -> None:
     assert np.diff(indices(np.array([span.doublings()], np.float32), span.low, span.high)).ravel().tolist() == (
         pytest.approx([64] * 4, abs=1)
     )
+
+
+@pytest.mark.parametrize("in_thresholds", [0.2, 0.5, 0.8, 1.0, 1.5, 2.0, 3.0, 4.0, 9.0])
+def test_that_the_window_colours_a_map_as_files_and_reports_do(in_thresholds: float) -> None:
+    threshold = 0.7
+    values = np.full((40, 40), in_thresholds * threshold, np.float32)
+    of_files = overlay(np.full((40, 40, 3), 120, np.uint8), values, threshold, opacity=1.0)[20, 20]
+    *heat, alpha = lookup("inferno")[indices(values, *heat_range(threshold))][20, 20].astype(int)
+    assert np.array(heat) + 120 * (1 - alpha / 255) == pytest.approx(of_files, abs=5)
 
 
 def test_that_a_heat_image_owns_its_pixels() -> None:

@@ -1,6 +1,5 @@
 """Before and after: the same images, none of which a model has learned from."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from core.config import preset
 from core.dataset import Label, Sample
 from core.placement import place
 from core.threshold import manual_threshold
-from tests.cfa_gui.bench import Bench, working_bench
+from tests.cfa_gui.bench import Bench
 
 WHERE = place((32, 32), preset("standard").preprocessing, 32)
 
@@ -95,12 +94,6 @@ def test_that_an_image_the_model_learned_from_is_counted_nowhere() -> None:
 
 
 # the whole way
-
-
-@pytest.fixture
-def bench(qtbot: QtBot, tmp_path: Path) -> Iterator[Bench]:
-    with working_bench(qtbot, tmp_path) as made:
-        yield made
 
 
 def test_that_training_again_with_a_false_alarm_compares_on_the_images_left(bench: Bench, qtbot: QtBot) -> None:

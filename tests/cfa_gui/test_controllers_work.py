@@ -1,12 +1,10 @@
 """Opening, training and inspecting, with a fake engine."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pytestqt.qtbot import QtBot
 
 from cfa_gui.controllers.train import smaller
 from cfa_gui.models.run_state import RunState
@@ -14,15 +12,8 @@ from cfa_gui.models.session import Collection
 from core.config import Config, Method, Training, preset
 from core.errors import DeviceError, OutOfMemoryError
 from core.threshold import FalseAlarmRate, Manual
-from tests.cfa_gui.bench import Bench, working_bench
+from tests.cfa_gui.bench import Bench
 from tests.cfa_gui.fake_engine import Gate, fake_model, manual, write_parts, write_picture
-
-
-@pytest.fixture
-def bench(qtbot: QtBot, tmp_path: Path) -> Iterator[Bench]:
-    with working_bench(qtbot, tmp_path) as made:
-        yield made
-
 
 # opening
 

@@ -1,6 +1,5 @@
 """The Deploy panel and its controller, with a fake engine."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,8 @@ from cfa_gui.panels.deploy import DeployPanel
 from cfa_gui.workbench import Workbench
 from core.errors import ExportError
 from core.export.words import Difference, Format
-from tests.cfa_gui.bench import Bench, working_bench
+from tests.cfa_gui.bench import Bench
 from tests.cfa_gui.fake_engine import Gate
-
-
-@pytest.fixture
-def bench(qtbot: QtBot, tmp_path: Path) -> Iterator[Bench]:
-    with working_bench(qtbot, tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from cfa_gui.main_window import MainWindow
 from cfa_gui.models.review import Group
 from cfa_gui.settings import SettingsStore
 from core.version import VERSION
-from tests.cfa_gui.bench import Answers, Bench, working_bench
+from tests.cfa_gui.bench import Answers, Bench
 from tests.cfa_gui.fake_engine import FakeEngine
 
 
@@ -93,12 +93,6 @@ def test_that_the_end_of_a_long_log_is_taken(tmp_path: Path) -> None:
     assert [line.split()[1] for line in last_lines(path, 3)] == ["4997", "4998", "4999"]
     assert last_lines(tmp_path / "missing", 3) == []
     assert last_lines(None, 3) == []
-
-
-@pytest.fixture
-def bench(qtbot: QtBot, tmp_path: Path) -> Iterator[Bench]:
-    with working_bench(qtbot, tmp_path) as made:
-        yield made
 
 
 def test_that_diagnostics_hold_numbers_and_settings_but_no_image_and_no_folder(bench: Bench, log: Path) -> None:

@@ -1,6 +1,5 @@
 """Panels: what they show of the session, and which intentions they emit. All on a real workbench with a fake engine."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from PySide6.QtWidgets import (
     QSpinBox,
     QWidget,
 )
-from pytestqt.qtbot import QtBot
 
 from cfa_gui.models.pace import Estimate
 from cfa_gui.models.review import Group, Show
@@ -28,23 +26,8 @@ from cfa_gui.widgets.wheel import let_wheel_scroll
 from cfa_gui.workbench import Workbench
 from core.config import Bank, Region, preset
 from core.progress import Phase, Progress, StepRecord
-from tests.cfa_gui.bench import Bench, texts_of, turn_wheel, working_bench
+from tests.cfa_gui.bench import Bench, texts_of, turn_wheel
 from tests.cfa_gui.fake_engine import write_picture
-
-
-@pytest.fixture
-def bench(qtbot: QtBot, tmp_path: Path) -> Iterator[Bench]:
-    with working_bench(qtbot, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def work(bench: Bench, qtbot: QtBot) -> Workbench:
-    made = Workbench(bench.parts)
-    qtbot.addWidget(made)
-    made.resize(1280, 740)
-    made.show()
-    return made
 
 
 def test_that_every_control_has_a_name_to_be_read_aloud(work: Workbench) -> None:

@@ -1,35 +1,18 @@
 """The panels of a review: what they show of scores and threshold. All on a real workbench with a fake engine."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pytestqt.qtbot import QtBot
 
 from cfa_gui import theme
 from cfa_gui.models.review import Show
 from cfa_gui.models.session import Collection
 from cfa_gui.workbench import Workbench
 from core.dataset import Label, Sample
-from tests.cfa_gui.bench import Bench, texts_of, working_bench
+from tests.cfa_gui.bench import Bench, texts_of
 from tests.cfa_gui.fake_engine import fake_model, manual
-
-
-@pytest.fixture
-def bench(qtbot: QtBot, tmp_path: Path) -> Iterator[Bench]:
-    with working_bench(qtbot, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def work(bench: Bench, qtbot: QtBot) -> Workbench:
-    made = Workbench(bench.parts)
-    qtbot.addWidget(made)
-    made.resize(1280, 740)
-    made.show()
-    return made
 
 
 def test_that_place_and_score_under_the_cursor_can_be_read_whole(
