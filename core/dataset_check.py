@@ -167,7 +167,7 @@ def _both_nearly(shared: Sequence[tuple[Sample, Sample]]) -> Finding | None:
 
 
 def _both_by_name(good: Sequence[Sample], test: Sequence[Sample]) -> Finding | None:
-    numbered = {sample.path.name: sample for sample in good if _has_serialcounted(sample)}
+    numbered = {sample.path.name: sample for sample in good if _has_serial_number(sample)}
     shared = [(numbered[sample.path.name], sample) for sample in test if sample.path.name in numbered]
     if not shared:
         return None
@@ -178,7 +178,7 @@ def _both_by_name(good: Sequence[Sample], test: Sequence[Sample]) -> Finding | N
     return Finding(what, tuple(sample for _, sample in shared), "warning")
 
 
-def _has_serialcounted(sample: Sample) -> bool:
+def _has_serial_number(sample: Sample) -> bool:
     return sum(character.isdigit() for character in sample.path.stem) >= SERIAL_NUMBER_DIGITS
 
 
@@ -196,10 +196,16 @@ def _mixed_sizes(good: Sequence[Sample], sizes: dict[int, tuple[int, int]]) -> F
     if len(counts) < 2:
         return None
     (usual, times), *_ = counts.most_common(1)
-    odd = tuple(good[index] for index in range(len(good)) if sizes.get(index, usual) != usual)
+    if 2 * times > counts.total():
+        which = f"the most common is {usual[1]} × {usual[0]} pixels ({times} of {counts.total()})"
+        odd = tuple(good[index] for index in range(len(good)) if sizes.get(index, usual) != usual)
+    else:  # none of them is the odd one
+        heights, widths = (sorted(lengths) for lengths in zip(*counts, strict=True))
+        which = f"{widths[0]} to {widths[-1]} pixels wide and {heights[0]} to {heights[-1]} high"
+        odd = ()
     what = (
-        f"The good images have {len(counts)} different sizes; the most common is {usual[1]} × {usual[0]} pixels "
-        f"({times} of {counts.total()}). If parts are shown at different scales, train one model for each."
+        f"The good images have {len(counts)} different sizes; {which}. "
+        "If parts are shown at different scales, train one model for each."
     )
     return Finding(what, odd, "warning")
 

@@ -32,7 +32,7 @@ class FalseAlarmRate:
 
     def __post_init__(self) -> None:
         _check_rate(self.rate)
-        _requirecounted(self.images)
+        _require_images(self.images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class BestF1:
     f1: float
 
     def __post_init__(self) -> None:
-        _requirecounted(self.images)
+        _require_images(self.images)
         _require(0.0 <= self.f1 <= 1.0, f"F1 lies between 0 and 1; it is given as {self.f1}.")
 
 
@@ -279,7 +279,7 @@ def _check_rate(rate: float) -> None:
     _require(0.0 < rate < 1.0, f"The false-alarm rate is {rate}; use a share above 0 and below 1 (0.05 is 5 %).")
 
 
-def _requirecounted(images: int) -> None:
+def _require_images(images: int) -> None:
     _require(images >= 1, f"A threshold is set from 1 image or more; it is given as {images}.")
 
 

@@ -83,6 +83,14 @@ def test_that_mixed_sizes_name_the_usual_one_and_show_the_others(root: Path) -> 
     assert names(finding) == ["train/good/big.png"]
 
 
+def test_that_where_no_size_is_usual_no_image_is_the_odd_one(root: Path) -> None:
+    for number in range(12):
+        save(root / f"train/good/{number + 100}.png", part(number, (200 + number, 300 - number)))
+    finding = only(open_dataset(root))
+    assert "13 different sizes; 128 to 300 pixels wide and 96 to 211 high" in finding.what
+    assert names(finding) == []
+
+
 def test_that_exact_copies_are_found_whatever_their_name(root: Path) -> None:
     for name in ("copy of 004.png", "x/again.png"):
         path = root / "train/good" / name
