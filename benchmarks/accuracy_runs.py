@@ -23,6 +23,7 @@ from benchmarks.rotated import write_rotated
 from core.checkpoint import Checkpoint, TrainingState, restore_network
 from core.config import Config, Resizing, Score
 from core.dataset import open_dataset
+from core.hold_out import hold_out
 from core.images import read_image
 from core.inspection import Inspection, Inspector
 from core.model import CfaModel
@@ -30,7 +31,7 @@ from core.placement import Placement, apply, place
 from core.progress import Report
 from core.samples import Dataset, Sample
 from core.trained_model import TrainedModel
-from core.training import split, train
+from core.training import train
 
 PROTOCOLS = ("whole", "R", "R+C", "RD")
 RD_SIZE = 224
@@ -162,7 +163,7 @@ def _best(epochs: _Epochs, trained: TrainedModel, dataset: Dataset, device: str,
 
 def _peer(job: Job, dataset: Dataset) -> dict[str, Any]:
     seed = job.config.training.seed
-    training, held_out = split(dataset.good, job.config.training.holdout, seed)
+    training, held_out, *_ = hold_out(dataset.good, job.config.training.holdout, seed)
     peer = peers.build(job.method, seed)
     started = time.monotonic()
     peer.fit((_canvas(sample, job.config)[0] for sample in training), seed)

@@ -31,12 +31,13 @@ from core.cli.output import ProgressBars
 from core.config import Config, Resizing, preset
 from core.dataset import open_dataset
 from core.ensemble import unit_of
+from core.hold_out import hold_out
 from core.images import read_image
 from core.inspection import Inspector
 from core.opencv import cv2
 from core.placement import Placement
 from core.samples import Dataset, Sample
-from core.training import split, train
+from core.training import train
 
 MEMBERS: dict[str, dict[str, Any]] = {
     "256": {"resizing": Resizing.WHOLE, "image_size": 256},
@@ -72,7 +73,7 @@ def seen_by(config: Config, dataset: Dataset, device: str) -> tuple[Seen, list[P
     with ProgressBars() as bars:
         trained = train(dataset.good, config, device=device, report=bars)
     inspector = Inspector(trained, device=device)
-    held_out = split(dataset.good, config.training.holdout, config.training.seed)[1]
+    held_out = hold_out(dataset.good, config.training.holdout, config.training.seed).held_out
     good = [inspector.inspect(read_image(sample.path)) for sample in held_out]
     unit = unit_of([found.score for found in good])
     started = time.monotonic()

@@ -4,6 +4,7 @@ The file carries the truncated backbone, so it needs neither a network nor a wei
 checked before anything is scored with it.
 """
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -68,7 +69,7 @@ def save_model(trained: TrainedModel, path: Path) -> None:
         "app_version": VERSION,
         "config": trained.config.to_json(),
         "threshold": None if threshold is None else threshold.to_json(),
-        "calibration": {"names": list(trained.calibration.names), "scores": list(trained.calibration.scores)},
+        "calibration": {field: list(values) for field, values in dataclasses.asdict(trained.calibration).items()},
         "summary": trained.summary.to_json(),
         "created": trained.created,
         "digest": _NO_DIGEST,
@@ -161,12 +162,13 @@ def _build(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
         shared = {f"{_BACKBONE}{name}": tensor for name, tensor in state.items()}
         companion = Companion(_network(config, backbone, second | shared), (one, two))
     names, scores = content["calibration"]["names"], content["calibration"]["scores"]
-    _require_fit(len(names) == len(scores))
+    parts = tuple(map(int, content["calibration"].get("parts", ())))  # older files have none
+    _require_fit(len(names) == len(scores) and len(parts) in (0, len(names)))
     threshold = content["threshold"]
     return TrainedModel(
         config=config,
         network=network,
-        calibration=Calibration(tuple(map(str, names)), tuple(map(float, scores))),
+        calibration=Calibration(tuple(map(str, names)), tuple(map(float, scores)), parts),
         threshold=None if threshold is None else Threshold.from_json(threshold),
         summary=TrainingSummary.from_json(content["summary"]),
         created=str(content["created"]),

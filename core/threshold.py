@@ -5,10 +5,13 @@ them: float, unitless, larger is stranger.
 """
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Context, Decimal
 from enum import StrEnum
 from fractions import Fraction
+from itertools import accumulate
 from typing import Any, Self
 
 import numpy as np
@@ -25,14 +28,20 @@ class FalseAlarmRate:
     Attributes:
         rate: The largest share of good parts that may be flagged, above 0 and below 1.
         images: Held-out good images that it was chosen from.
+        parts: How many parts these show, 1..images. None: a part each.
     """
 
     rate: float
     images: int
+    parts: int | None = None
 
     def __post_init__(self) -> None:
         _check_rate(self.rate)
         _require_images(self.images)
+        _require(
+            self.parts is None or 1 <= self.parts <= self.images,
+            f"{counted(self.images, 'image')} cannot show {self.parts} parts.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +112,9 @@ class Threshold:
     def sentence(self) -> str:
         """In plain words how it was chosen."""
         match self.policy:
-            case FalseAlarmRate(rate, images):
+            case FalseAlarmRate(rate, images, parts):
                 text = (
-                    f"Set from {counted(images, 'held-out good image')}: "
+                    f"Set from {images_of_parts(images, parts)}: "
                     f"the chance that the next good part is flagged is at most {percent(rate)}."
                 )
             case BestF1(images, f1):
@@ -118,6 +127,8 @@ class Threshold:
         """Plain dictionaries, strings and numbers; floats survive `json.dumps` and `json.loads` exactly."""
         kind = next(name for name, policy in _POLICIES.items() if isinstance(self.policy, policy))
         fields = {name: getattr(self.policy, name) for name in self.policy.__slots__}
+        if fields.get("parts", 0) is None:
+            del fields["parts"]  # versions that know of none read it, too
         return {"value": self.value, "lower": self.lower, "policy": {"kind": kind, **fields}}
 
     @classmethod
@@ -160,21 +171,27 @@ def manual_threshold(value: float, lower: float | None = None) -> Threshold:
     return Threshold(float(value), Manual(), None if lower is None else float(lower))
 
 
-def smallest_rate(images: int) -> float:
-    """The smallest false-alarm rate that so many held-out good images can promise: 1 / (images + 1).
+def images_of_parts(images: int, parts: int | None, image: str = "held-out good image") -> str:
+    """Like "152 held-out good images of 35 parts"; of parts nothing is said where each image shows its own."""
+    text = counted(images, image)
+    return text if parts in (None, images) else f"{text} of {counted(parts or 0, 'part')}"
+
+
+def smallest_rate(parts: int) -> float:
+    """The smallest false-alarm rate that held-out good images of so many parts can promise: 1 / (parts + 1).
 
     It is rounded up to the next float where needed, so that `false_alarm_threshold` grants it.
 
     Raises:
         ThresholdError: There is no image.
     """
-    _require(images > 0, "No good image is held out, so no false-alarm rate can be promised. Hold out some.")
-    rate = 1 / (images + 1)
-    return rate if _exactly(rate) >= Fraction(1, images + 1) else math.nextafter(rate, 1.0)
+    _require(parts > 0, "No good image is held out, so no false-alarm rate can be promised. Hold out some.")
+    rate = 1 / (parts + 1)
+    return rate if _exactly(rate) >= Fraction(1, parts + 1) else math.nextafter(rate, 1.0)
 
 
 def images_needed(rate: float) -> int:
-    """How many held-out good images the promise of a rate needs: the least n with n >= 1 / rate - 1.
+    """How many held-out good images, each of another part, the promise of a rate needs: the least n >= 1 / rate - 1.
 
     Raises:
         ThresholdError: The rate is not between 0 and 1.
@@ -192,7 +209,7 @@ def percent(rate: float, digits: int = 3) -> str:
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
 
 
-def false_alarm_threshold(good_scores: ArrayLike, rate: float) -> Threshold:
+def false_alarm_threshold(good_scores: ArrayLike, rate: float, parts: Sequence[int] = ()) -> Threshold:
     """The threshold that flags at most a share `rate` of good parts, from good images alone.
 
     Split conformal prediction: of n held-out good scores the ceil((n + 1)(1 - rate))-th smallest. If the held-out
@@ -201,25 +218,38 @@ def false_alarm_threshold(good_scores: ArrayLike, rate: float) -> Threshold:
     the draw of the held-out parts as well as of the next one. The rank is computed in exact arithmetic, the rate being
     read as the decimal number that it prints as.
 
+    Where several images show one part, it is the m parts that are exchangeable, and each of n_k images of a part counts
+    1 / n_k: the smallest score up to which these add up to (m + 1)(1 - rate) (Lee, Barber and Willett,
+    Distribution-free inference with hierarchical data, 2023). With one image of each part that is the same.
+
     Args:
         good_scores: Scores of good images that the model was not trained on, (n,).
         rate: Above 0 and below 1.
+        parts: The number of the part that each image shows, (n,); empty: a part each.
 
     Raises:
-        ThresholdError: There are too few scores for that rate (n < 1 / rate - 1), one is not finite, or the rate is
+        ThresholdError: There are too few parts for that rate (m < 1 / rate - 1), a score is not finite, or the rate is
             not between 0 and 1.
     """
-    scores = np.sort(_finite(good_scores))
+    scores = _finite(good_scores)
     _check_rate(rate)
-    n = len(scores)
-    rank = math.ceil((n + 1) * (1 - _exactly(rate)))
-    if rank > n:
+    of_part = parts or range(len(scores))
+    if len(of_part) != len(scores):
+        raise ValueError(f"{len(scores)} scores but {len(of_part)} numbers of parts")
+    sizes = Counter(of_part)
+    m, unit = len(sizes), math.lcm(*sizes.values())
+    needed = (m + 1) * (1 - _exactly(rate)) * unit
+    if needed > m * unit:
         raise ThresholdError(
-            f"{counted(n, 'held-out good image')} can promise a false-alarm rate of "
-            f"{percent(smallest_rate(n), digits=2)} at best; {percent(rate)} needs "
-            f"{images_needed(rate):,}. Hold out more images or ask for a higher rate."
+            f"{images_of_parts(len(scores), m)} can promise a false-alarm rate of "
+            f"{percent(smallest_rate(m), digits=2)} at best; {percent(rate)} needs {images_needed(rate):,}"
+            f"{' parts' if m < len(scores) else ''}. Hold out more images or ask for a higher rate."
         )
-    return Threshold(float(scores[rank - 1]), FalseAlarmRate(float(rate), n))
+    order = np.argsort(scores, kind="stable").tolist()
+    up_to = accumulate(unit // sizes[of_part[index]] for index in order)
+    last = next(index for index, total in zip(order, up_to, strict=True) if total >= needed)
+    told = None if m == len(scores) else m
+    return Threshold(float(scores[last]), FalseAlarmRate(float(rate), len(scores), told))
 
 
 def best_f1_threshold(scores: ArrayLike, labels: ArrayLike) -> Threshold:

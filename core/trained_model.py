@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from core.config import Config
 from core.progress import StepRecord
-from core.threshold import Threshold
+from core.threshold import Threshold, false_alarm_threshold, images_of_parts, smallest_rate
 
 if TYPE_CHECKING:
     from core.model import CfaModel
@@ -19,10 +19,37 @@ class Calibration:
     Attributes:
         names: Relative to the folder of good images.
         scores: By the same path as at inspection, the model being the one after the last epoch.
+        parts: The number of the part that each of them shows; empty: a part each. See `core.hold_out`.
     """
 
     names: tuple[str, ...] = ()
     scores: tuple[float, ...] = ()
+    parts: tuple[int, ...] = ()
+
+    @property
+    def part_count(self) -> int:
+        """How many parts they show."""
+        return len(set(self.parts)) if self.parts else len(self.scores)
+
+    def in_words(self, image: str = "held-out good image") -> str:
+        """Like "152 held-out good images of 35 parts"."""
+        return images_of_parts(len(self.scores), self.part_count, image)
+
+    def threshold(self, rate: float) -> Threshold:
+        """See `core.threshold.false_alarm_threshold`.
+
+        Raises:
+            ThresholdError: As there.
+        """
+        return false_alarm_threshold(self.scores, rate, self.parts)
+
+    def smallest_rate(self) -> float:
+        """See `core.threshold.smallest_rate`.
+
+        Raises:
+            ThresholdError: As there.
+        """
+        return smallest_rate(self.part_count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from core.backbone import build_backbone
@@ -17,13 +16,13 @@ from core.counting import counted
 from core.dataset import Sample
 from core.device import choose_device, describe_device, memory_told
 from core.ensemble import unit_of
-from core.errors import DatasetError
 from core.feature_cache import DEFAULT_BUDGET
+from core.hold_out import hold_out
 from core.inspection import Failure, Inspection, Inspector
 from core.left_alone import left_alone
 from core.member_training import Member, Run, train_member
 from core.progress import CancelToken, Phase, Progress, Report, silent
-from core.threshold import Threshold, false_alarm_threshold, images_needed, percent, smallest_rate
+from core.threshold import Threshold, images_needed, percent
 from core.trained_model import Calibration, Companion, Skipped, TrainedModel, TrainingSummary
 
 DEFAULT_FALSE_ALARM_RATE = 0.05
@@ -71,8 +70,10 @@ def train(
     chosen, cancel = choose_device(device), cancel or CancelToken()
     kept = checkpoint or Checkpoint(None)
     kept.require()
-    training, held_out = split(good, config.training.holdout, config.training.seed)
     report(Progress(Phase.READING, 0, 0))
+    training, held_out, parts, all_parts = hold_out(
+        good, config.training.holdout, config.training.seed, report=report, cancel=cancel
+    )
     with memory_told():
         backbone = left_alone(partial(build_backbone, config.backbone, weights), cancel)
         members = []
@@ -91,7 +92,10 @@ def train(
             for number, member in enumerate((trained, second))
         ]
         trained = replace(trained, config=config, companion=Companion(second.network, (units[0], units[1])))
-    return _calibrated(trained, results(trained, held_out, report=report), time.monotonic() - started)
+    calibrated = _calibrated(trained, results(trained, held_out, report=report), parts)
+    notes = tuple(_notes(calibrated, len(good), all_parts))
+    summary = replace(calibrated.summary, seconds=time.monotonic() - started, notes=notes)
+    return replace(calibrated, summary=summary)
 
 
 def _told_of(report: Report, number: int, count: int) -> Report:
@@ -101,25 +105,6 @@ def _told_of(report: Report, number: int, count: int) -> Report:
         report(replace(progress, part=number + 1, parts=count))
 
     return tell if count > 1 else report
-
-
-def split(good: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
-    """Training images and held-out images, by a seeded draw that does not depend on the order given.
-
-    Raises:
-        DatasetError: There is no image.
-    """
-    if not good:
-        raise DatasetError("There is no good image to train on. Add a folder with images of defect-free parts.")
-    ordered = sorted(good, key=lambda sample: sample.name)
-    count = min(round(share * len(ordered)), len(ordered) - 1)
-    if share > 0 and len(ordered) > 1:
-        count = max(count, 1)
-    drawn = set(np.random.default_rng(seed).permutation(len(ordered))[:count].tolist())
-    return (
-        [sample for index, sample in enumerate(ordered) if index not in drawn],
-        [sample for index, sample in enumerate(ordered) if index in drawn],
-    )
 
 
 def _unit(results: Sequence[Inspection | Failure]) -> float:
@@ -155,34 +140,38 @@ def _results(
     return list(inspector.inspect_many(samples, report=tell, cancel=cancel))
 
 
-def _calibrated(trained: TrainedModel, held_out: Sequence[Inspection | Failure], seconds: float) -> TrainedModel:
+def _calibrated(trained: TrainedModel, held_out: Sequence[Inspection | Failure], parts: Sequence[int]) -> TrainedModel:
     """The model with the scores of its held-out images, and its first threshold."""
-    found = [result for result in held_out if isinstance(result, Inspection)]
     failures = [Skipped(result.sample.name, result.message) for result in held_out if isinstance(result, Failure)]
-    names, scores = tuple(result.sample.name for result in found), tuple(result.score for result in found)
-    summary = replace(
-        trained.summary,
-        held_out=len(found),
-        skipped=(*trained.summary.skipped, *failures),
-        seconds=seconds,
-        notes=tuple(_notes(trained.summary.images, len(found))),
-    )
-    return replace(trained, calibration=Calibration(names, scores), threshold=first_threshold(scores), summary=summary)
+    found = [(result, part) for result, part in zip(held_out, parts, strict=True) if isinstance(result, Inspection)]
+    names, scores = tuple(result.sample.name for result, _ in found), tuple(result.score for result, _ in found)
+    shown = tuple(part for _, part in found)
+    calibration = Calibration(names, scores, shown if len(set(shown)) < len(shown) else ())
+    skipped = (*trained.summary.skipped, *failures)
+    summary = replace(trained.summary, held_out=len(found), skipped=skipped)
+    return replace(trained, calibration=calibration, threshold=first_threshold(calibration), summary=summary)
 
 
-def first_threshold(held_out: Sequence[float]) -> Threshold | None:
+def first_threshold(calibration: Calibration) -> Threshold | None:
     """The threshold that a new model gets: a false-alarm rate of 5 %, or the smallest that the images can promise."""
-    if not held_out:
+    if not calibration.scores:
         return None
-    return false_alarm_threshold(held_out, max(DEFAULT_FALSE_ALARM_RATE, smallest_rate(len(held_out))))
+    return calibration.threshold(max(DEFAULT_FALSE_ALARM_RATE, calibration.smallest_rate()))
 
 
-def _notes(images: int, held_out: int) -> Iterator[str]:
+def _notes(trained: TrainedModel, good: int, all_parts: int) -> Iterator[str]:
+    images, calibration = trained.summary.images, trained.calibration
     if images < FEW_IMAGES:
         yield f"Only {counted(images, 'image was', 'images were')} trained on; use {FEW_IMAGES} or more."
-    if held_out and smallest_rate(held_out) > DEFAULT_FALSE_ALARM_RATE:
+    if all_parts < good:
         yield (
-            f"{counted(held_out, 'held-out image')} can promise a false-alarm rate of "
-            f"{percent(smallest_rate(held_out))} at best; {images_needed(DEFAULT_FALSE_ALARM_RATE)} promise "
+            f"{counted(good, 'good image shows', 'good images show')} about {counted(all_parts, 'part')}. "
+            "Images of one part were held out together, so that the threshold holds for new parts."
+        )
+    if calibration.scores and calibration.smallest_rate() > DEFAULT_FALSE_ALARM_RATE:
+        needed = f"{images_needed(DEFAULT_FALSE_ALARM_RATE)}{' parts' if calibration.parts else ''}"
+        yield (
+            f"{calibration.in_words()} can promise a false-alarm rate of "
+            f"{percent(calibration.smallest_rate())} at best; {needed} promise "
             f"{percent(DEFAULT_FALSE_ALARM_RATE)}."
         )

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
 from PySide6.QtCore import QObject, Slot
 
 from cfa_gui.models.notices import Notices
@@ -13,9 +12,7 @@ from core.threshold import (
     BestF1,
     Threshold,
     best_f1_threshold,
-    false_alarm_threshold,
     manual_threshold,
-    smallest_rate,
 )
 
 DEFAULT_RATE = 0.05
@@ -77,7 +74,7 @@ class ThresholdController(QObject):
         if model is None:
             return
         try:
-            self._set(false_alarm_threshold(np.asarray(model.calibration.scores, np.float64), rate))
+            self._set(model.calibration.threshold(rate))
         except ThresholdError as error:
             self._notices.post(str(error), "warning")
 
@@ -101,8 +98,7 @@ class ThresholdController(QObject):
         model = self._session.model
         if model is None or not model.calibration.scores:
             return None
-        scores = np.asarray(model.calibration.scores, np.float64)
-        return false_alarm_threshold(scores, max(DEFAULT_RATE, smallest_rate(scores.size)))
+        return model.calibration.threshold(max(DEFAULT_RATE, model.calibration.smallest_rate()))
 
     def require_one(self) -> None:
         """After an inspection: a model with neither threshold nor held-out images gets one from what was inspected."""

@@ -19,7 +19,6 @@ from core.config import Config
 from core.counting import counted
 from core.errors import OutOfMemoryError
 from core.progress import CancelToken, Progress, Report
-from core.threshold import smallest_rate
 from core.trained_model import TrainedModel
 
 
@@ -36,11 +35,11 @@ def smaller(config: Config) -> Config | None:
 
 def _summary(model: TrainedModel) -> str:
     """One line on what a training came to; the training panel tells more."""
-    scores, trained = model.calibration.scores, f"Trained on {counted(model.summary.images, 'image')}."
-    if not scores:
+    calibration, trained = model.calibration, f"Trained on {counted(model.summary.images, 'image')}."
+    if not calibration.scores:
         return f"{trained} None was held out, so no false-alarm rate can be promised."
-    promise = counted(len(scores), "held-out good image promises", "held-out good images promise")
-    return f"{trained} {promise} a false-alarm rate of {smallest_rate(len(scores)):.1%} at best."
+    best = f"{calibration.smallest_rate():.1%}"
+    return f"{trained} With {calibration.in_words()} a false-alarm rate of {best} can be promised at best."
 
 
 class TrainController(QObject):

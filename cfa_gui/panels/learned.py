@@ -7,7 +7,6 @@ from cfa_gui import theme
 from cfa_gui.models.comparison import Comparison
 from cfa_gui.models.pace import clock_text
 from cfa_gui.panels import parts
-from core.threshold import smallest_rate
 from core.trained_model import TrainedModel
 
 
@@ -21,11 +20,8 @@ def learned_sentences(model: TrainedModel) -> tuple[str, ...]:
         )
     ]
     if scores:
-        rate = smallest_rate(len(scores))
-        sentences.append(
-            f"{len(scores)} good images were held out, to see how high a good part may score: "
-            f"{min(scores):.3f} to {max(scores):.3f}."
-        )
+        rate, held_out = model.calibration.smallest_rate(), model.calibration.in_words()
+        sentences.append(f"{held_out} tell how high a good part may score: {min(scores):.3f} to {max(scores):.3f}.")
         sentences.append(
             f"The smallest false-alarm rate that can be promised with them is {rate:.1%} "
             "(split conformal prediction). More good images allow a smaller one."

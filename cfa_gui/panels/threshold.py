@@ -17,7 +17,7 @@ from cfa_gui.widgets.number_slider import NumberSlider
 from cfa_gui.widgets.score_histogram import ScoreHistogram
 from cfa_gui.widgets.stat import Stat
 from core.metrics import Confusion, image_auroc, precision_recall_curve, roc_curve
-from core.threshold import FalseAlarmRate, smallest_rate
+from core.threshold import FalseAlarmRate
 
 CELL_FILTER = {
     "true_good": Show.TRUE_GOOD,
@@ -193,12 +193,13 @@ class ThresholdPanel(parts.Panel):
         for part in (self._slider, self._reset, self._band):
             part.setEnabled(allowed.threshold)
         self._best.setEnabled(allowed.threshold and session.review.has_both_classes())
-        held = len(session.model.calibration.scores) if session.model else 0
-        self._set_rate.setEnabled(session.model is not None and held > 0)
+        calibration = session.model.calibration if session.model and session.model.calibration.scores else None
+        self._set_rate.setEnabled(calibration is not None)
         self._rate.setEnabled(self._set_rate.isEnabled())
         self._rate.setToolTip(
-            f"From {held} held-out good images: the smallest rate that can be promised is {smallest_rate(held):.1%}."
-            if held
+            f"From {calibration.in_words()}: "
+            f"the smallest rate that can be promised is {calibration.smallest_rate():.1%}."
+            if calibration
             else "This needs a model with held-out good images."
         )
 

@@ -21,7 +21,7 @@ from core.images import shown
 from core.metrics import Confusion, image_auroc
 from core.progress import CancelToken, Phase, Progress
 from core.progress import Report as Tell
-from core.threshold import BestF1, FalseAlarmRate, Threshold, Verdict, percent, smallest_rate
+from core.threshold import BestF1, FalseAlarmRate, Threshold, Verdict, percent
 from core.trained_model import TrainedModel
 from core.version import VERSION
 
@@ -208,9 +208,12 @@ def _of(some: int, all_of: int) -> str:
 
 
 def _settings(model: TrainedModel, results: Results) -> tuple[Fact, ...]:
-    config, summary, held_out = model.config, model.summary, len(model.calibration.scores)
+    config, summary, calibration = model.config, model.summary, model.calibration
+    held_out = "none"
+    if calibration.scores:
+        best = percent(calibration.smallest_rate())
+        held_out = f"{calibration.in_words('good image')}; they can promise a false-alarm rate of {best} at best"
     epochs = counted(config.training.epochs, "epoch")
-    promise = f"; they can promise a false-alarm rate of {percent(smallest_rate(held_out))} at best" if held_out else ""
     regions = config.preprocessing.regions
     ignored = sum(region.ignored for region in regions)
     inside = len(regions) - ignored
@@ -229,7 +232,7 @@ def _settings(model: TrainedModel, results: Results) -> tuple[Fact, ...]:
         Fact("Memory bank", f"{bank(config)}; {summary.bank_size:,} centres of {summary.channels:,} channels"),
         Fact("Patch score", score(config)),
         Fact("Trained on", f"{summary.images:,} good images, {epochs}, seed {config.training.seed}"),
-        Fact("Held out", f"{counted(held_out, 'good image') if held_out else 'none'}{promise}"),
+        Fact("Held out", held_out),
         Fact("Model made", f"{_moment(model.created)}, on {summary.device}"),
     )
 

@@ -10,7 +10,7 @@ from core.config import Config
 from core.config_words import in_words, origin
 from core.counting import counted
 from core.evaluation import Evaluation
-from core.threshold import Threshold, percent, smallest_rate
+from core.threshold import Threshold, percent
 from core.trained_model import Skipped, TrainedModel
 
 MOST_LISTED = 20
@@ -39,8 +39,7 @@ _FIGURES = {
 
 def model_json(trained: TrainedModel, path: Path) -> dict[str, Any]:
     """All that a model file holds but its weights."""
-    scores = trained.calibration.scores
-    line = trained.threshold
+    calibration, line = trained.calibration, trained.threshold
     return {
         "model": str(path),
         "created": trained.created,
@@ -52,9 +51,10 @@ def model_json(trained: TrainedModel, path: Path) -> dict[str, Any]:
         "config": trained.config.to_json(),
         "threshold": None if line is None else line.to_json() | {"in_words": line.sentence()},
         "calibration": {
-            "images": len(scores),
-            "scores": list(scores),
-            "smallest_false_alarm_rate": smallest_rate(len(scores)) if scores else None,
+            "images": len(calibration.scores),
+            "parts": calibration.part_count,
+            "scores": list(calibration.scores),
+            "smallest_false_alarm_rate": calibration.smallest_rate() if calibration.scores else None,
         },
         "summary": trained.summary.to_json(),
     }
@@ -71,7 +71,7 @@ def whose(config: Config) -> str:
 def print_model(trained: TrainedModel, path: Path) -> None:
     """The same on standard output."""
     config, summary = trained.config, trained.summary
-    training, scores = config.training, trained.calibration.scores
+    training, calibration = config.training, trained.calibration
     rows = [
         ("Model", str(path)),
         ("Created", trained.created),
@@ -82,11 +82,11 @@ def print_model(trained: TrainedModel, path: Path) -> None:
         ("Trained on", f"{counted(summary.images, 'image')}, seed {training.seed}"),
         ("Training took", f"{summary.seconds:.1f} s on {summary.device}"),
         *_loss_rows(trained),
-        ("Held out", counted(len(scores), "good image") if scores else "none"),
+        ("Held out", calibration.in_words("good image") if calibration.scores else "none"),
         ("Threshold", _threshold(trained.threshold, path)),
     ]
-    if scores:
-        rows.append(("Can promise", f"a false-alarm rate of {percent(smallest_rate(len(scores)))} at best"))
+    if calibration.scores:
+        rows.append(("Can promise", f"a false-alarm rate of {percent(calibration.smallest_rate())} at best"))
     rows += _skipped_rows(summary.skipped)
     rows += [("Note", text) for text in summary.notes]
     out.table(rows)

@@ -19,7 +19,7 @@ from core.leftovers import remove_leftovers
 from core.model_file import load_model, save_model
 from core.progress import CancelToken
 from core.sample_parts import make_sample_parts
-from core.threshold import Threshold, best_f1_threshold, false_alarm_threshold, manual_threshold
+from core.threshold import Threshold, best_f1_threshold, manual_threshold
 from core.trained_model import TrainedModel
 from core.training import train as train_model
 
@@ -123,7 +123,7 @@ def set_threshold(
     require_writable(model)
     skipped: list[Failure] = []
     if false_alarms is not None:
-        line = false_alarm_threshold(trained.calibration.scores, false_alarms)
+        line = trained.calibration.threshold(false_alarms)
     elif f1 is not None:
         line = _best_f1(trained, _labelled(f1), device, skipped, cancel)
     else:

@@ -13,6 +13,7 @@ from core.checkpoint import Checkpoint, Resume
 from core.config import Config, Region, Resizing, Score, StrideFit
 from core.ensemble import combined, on_grid, unit_of
 from core.geometry import geometry
+from core.hold_out import hold_out
 from core.images import read_image
 from core.inspection import Inspection, Inspector
 from core.model_file import identity, load_model, save_model
@@ -21,7 +22,7 @@ from core.progress import Phase, Progress
 from core.samples import Sample
 from core.scoring import Scored
 from core.trained_model import Calibration, Companion, TrainedModel
-from core.training import split, train
+from core.training import train
 from tests.core.parts import TINY, WHOLE_64, picture, with_defect
 from tests.core.states import same, state
 
@@ -138,7 +139,7 @@ def test_that_each_member_is_the_model_that_its_size_alone_would_give(parts: tup
 
 def test_that_units_and_threshold_come_from_the_images_held_out(parts: tuple[Sample, ...]) -> None:
     trained = train(parts, TWO, device="cpu")
-    _, held_out = split(parts, TWO.training.holdout, TWO.training.seed)
+    held_out = hold_out(parts, TWO.training.holdout, TWO.training.seed).held_out
     images = [read_image(sample.path) for sample in held_out]
     for member, unit in zip(alone(trained), trained.units, strict=True):
         assert unit == statistics.median(one.score for one in found(member, images))

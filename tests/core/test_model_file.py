@@ -84,7 +84,7 @@ def test_that_everything_beside_the_weights_survives(trained: TrainedModel, tmp_
     odd = 'line\nbreak "quoted" \\"digest\\": \\"' + "0" * 64 + " \udcff 🙂"
     rich = replace(
         trained,
-        calibration=Calibration((odd, "b"), (0.1, 1e-300)),
+        calibration=Calibration((odd, "b"), (0.1, 1e-300), (3, 3)),
         threshold=Threshold(0.1 + 0.2, BestF1(4, 1 / 3), lower=0.1),
         summary=replace(trained.summary, skipped=(Skipped(odd, "damaged"),), notes=(odd,)),
     )
@@ -95,6 +95,16 @@ def test_that_everything_beside_the_weights_survives(trained: TrainedModel, tmp_
     assert loaded.summary == rich.summary
     assert loaded.config == rich.config
     assert loaded.created == rich.created
+
+
+def test_that_a_file_from_before_parts_were_told_apart_opens(tmp_path: Path) -> None:
+    content, tensors = parts_of(model_bytes())
+    del content["calibration"]["parts"]
+    path = tmp_path / "old.cfa"
+    path.write_bytes(assembled(content, tensors))
+    loaded = load_model(path)
+    assert loaded.calibration.parts == ()
+    assert loaded.calibration.part_count == len(loaded.calibration.scores) > 0
 
 
 def test_that_the_same_model_gives_the_same_bytes(trained: TrainedModel, tmp_path: Path) -> None:
@@ -272,6 +282,8 @@ def put(name: str, make: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[di
         change("calibration", to=None),
         change("calibration", "scores", to=[1.0]),
         change("calibration", "scores", to=["high"] * 20),
+        change("calibration", "parts", to=[1]),
+        change("calibration", "parts", to=["one"] * 20),
         change("calibration", "scores", to=[10**400 - 1] * 20),
         change("threshold", to=[]),
         change("threshold", "value", to=None),

@@ -52,6 +52,43 @@ def test_that_over_many_random_splits_the_false_alarm_rate_stays_within_the_prom
     assert 0.08 < flagged <= rate + 2.5 * math.sqrt(rate * (1 - rate) / splits)
 
 
+@given(
+    st.lists(st.lists(st.integers(0, 12).map(lambda i: i / 8), min_size=1, max_size=5), min_size=2, max_size=14),
+    st.integers(1, 60).map(lambda p: p / 100),
+)
+def test_that_over_every_choice_of_the_next_part_with_all_its_images_the_share_flagged_stays_within_the_rate(
+    parts: list[list[float]], rate: float
+) -> None:
+    """Exchangeable parts of several images each. The mean is exact, no sampling."""
+    if len(parts) - 1 < images_needed(rate):
+        return
+    flagged = Fraction(0)
+    for i, images in enumerate(parts):
+        others = [(score, number) for number, part in enumerate(parts) for score in part if number != i]
+        threshold = false_alarm_threshold([score for score, _ in others], rate, [number for _, number in others])
+        flagged += Fraction(sum(judge(score, threshold) is Verdict.DEFECT for score in images), len(images))
+    assert flagged / len(parts) <= Fraction(str(rate))
+
+
+def test_that_each_part_counts_alike_however_many_images_it_has() -> None:
+    scores = [0.1, 0.2, 0.3, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4]
+    parts = [0, 1, 2, 3, 3, 3, 3, 3, 3]
+    assert false_alarm_threshold(scores, 0.2, parts).value == 0.9  # 4 parts of 5: all of each
+    assert false_alarm_threshold(scores, 0.3, parts).value == 0.6  # 3.5 parts of 5: half of the last one
+    assert false_alarm_threshold(scores, 0.3).value == 0.7  # the 7th of 9 images
+
+
+@given(scores_with_ties, st.integers(1, 60).map(lambda p: p / 100))
+def test_that_with_one_image_of_each_part_the_parts_change_nothing(scores: list[float], rate: float) -> None:
+    if len(scores) >= images_needed(rate):
+        assert false_alarm_threshold(scores, rate, range(7, 7 + len(scores))) == false_alarm_threshold(scores, rate)
+
+
+def test_that_numbers_of_parts_belong_to_the_scores() -> None:
+    with pytest.raises(ValueError, match="3 scores but 2 numbers"):
+        false_alarm_threshold([0.1, 0.2, 0.3], 0.5, [0, 1])
+
+
 @given(st.integers(1, 1000), st.integers(1, 99))
 def test_that_the_rank_is_exact_for_every_whole_percentage(images: int, percent: int) -> None:
     rate = percent / 100
@@ -87,6 +124,10 @@ def test_that_too_few_images_are_told_what_they_can_promise_and_how_many_are_nee
     )
     with pytest.raises(ThresholdError, match=r"^1 held-out good image can promise .* of 50 % at best"):
         false_alarm_threshold([0.3], 0.05)
+    with pytest.raises(
+        ThresholdError, match=r"^20 .* images of 5 parts can promise .* 17 % at best; 5 % needs 19 parts"
+    ):
+        false_alarm_threshold(np.arange(20), 0.05, [number // 4 for number in range(20)])
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, 1.5, math.nan, math.inf])
@@ -224,6 +265,12 @@ def test_that_the_sentences_say_how_the_threshold_was_chosen() -> None:
         "Set from 40 held-out good images: the chance that the next good part is flagged is at most 5 %."
     )
     assert Threshold(1.0, FalseAlarmRate(0.0005, 1)).sentence().startswith("Set from 1 held-out good image:")
+    assert (
+        Threshold(1.0, FalseAlarmRate(0.05, 40, 20))
+        .sentence()
+        .startswith("Set from 40 held-out good images of 20 parts:")
+    )
+    assert Threshold(1.0, FalseAlarmRate(0.05, 40, 40)).sentence() == good.sentence()
     assert "at most 7.7 %" in Threshold(1.0, FalseAlarmRate(smallest_rate(12), 12)).sentence()
     assert "at most 0.05 %" in Threshold(1.0, FalseAlarmRate(0.0005, 1999)).sentence()
     assert Threshold(1.0, BestF1(83, 0.95349)).sentence() == (
@@ -234,6 +281,7 @@ def test_that_the_sentences_say_how_the_threshold_was_chosen() -> None:
 
 policies = st.one_of(
     st.builds(FalseAlarmRate, st.floats(0, 1, exclude_min=True, exclude_max=True), st.integers(1, 10**6)),
+    st.builds(FalseAlarmRate, st.just(0.05), st.integers(40, 10**6), st.integers(1, 40)),
     st.builds(BestF1, st.integers(1, 10**6), st.floats(0, 1)),
     st.builds(Manual),
 )
@@ -243,6 +291,10 @@ policies = st.one_of(
 def test_that_json_brings_back_every_bit(value: float, policy: FalseAlarmRate | BestF1 | Manual, below: float) -> None:
     threshold = Threshold(value, policy, None if below is None else value - below)
     assert Threshold.from_json(json.loads(json.dumps(threshold.to_json()))) == threshold
+
+
+def test_that_of_parts_nothing_is_written_where_each_image_shows_its_own() -> None:
+    assert "parts" not in Threshold(1.0, FalseAlarmRate(0.05, 40)).to_json()["policy"]
 
 
 @pytest.mark.parametrize(
@@ -259,6 +311,8 @@ def test_that_json_brings_back_every_bit(value: float, policy: FalseAlarmRate | 
         {"policy": {"kind": "manual", "rate": 0.1}},
         {"policy": {"kind": "false_alarm_rate", "rate": 2.0, "images": 40}},
         {"policy": {"kind": "false_alarm_rate", "rate": "x", "images": 40}},
+        {"policy": {"kind": "false_alarm_rate", "rate": 0.1, "images": 40, "parts": 41}},
+        {"policy": {"kind": "false_alarm_rate", "rate": 0.1, "images": 40, "parts": "x"}},
         {"policy": {"kind": "best_f1", "f1": 0.5, "images": 0}},
     ],
 )

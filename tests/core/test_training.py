@@ -16,12 +16,13 @@ from core.config import Bank, Config, DescriptorStart, Score
 from core.descriptor import Descriptor
 from core.errors import CancelledByUser
 from core.feature_cache import FeatureCache
+from core.hold_out import hold_out
 from core.images import read_image
 from core.inspection import Inspector
 from core.progress import CancelToken, Phase, Progress, StepRecord
 from core.samples import Sample
 from core.trained_model import TrainedModel
-from core.training import split, train
+from core.training import train
 from core.training_steps import Features
 from tests.core.parts import TINY, with_defect
 from tests.core.states import same, state
@@ -116,7 +117,7 @@ def test_that_a_centres_radius_is_the_mean_distance_of_the_good_patches_nearest_
     trained = trained_with(bank=bank, bank_ratio=2, epochs=1, centre_axes=0)
     network, config = trained.network, trained.config
     distances: dict[int, list[float]] = defaultdict(list)
-    for sample in split(parts, config.training.holdout, config.training.seed)[0]:
+    for sample in hold_out(parts, config.training.holdout, config.training.seed).training:
         phi = network.describe(network.pyramid(torch.from_numpy(read_image(sample.path))[None])).flatten(0, 2)
         table = torch.cdist(phi, network.bank, compute_mode="donot_use_mm_for_euclid_dist")
         for row, distance in zip(table.argmin(dim=1).tolist(), table.amin(dim=1).tolist(), strict=True):

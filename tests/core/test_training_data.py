@@ -1,25 +1,26 @@
+import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
 from core.config import Bank, Region, Resizing
 from core.descriptor import Descriptor
 from core.errors import DatasetError, DeviceError, OutOfMemoryError
+from core.hold_out import hold_out
 from core.images import read_image
 from core.inspection import Inspector
 from core.model import CfaModel
-from core.samples import Sample
+from core.samples import Label, Sample
 from core.threshold import FalseAlarmRate
 from core.trained_model import Calibration, TrainedModel
-from core.training import first_threshold, split, train
+from core.training import first_threshold, train
 from tests.core.parts import TINY, UNSCALED, WHOLE_64, picture, write_parts, write_text_file
 from tests.core.states import same, state
 
@@ -31,37 +32,6 @@ TrainedWith = Callable[..., TrainedModel]
 
 
 # --- hold-out, calibration, threshold ---------------------------------------------------------------------------------
-
-
-def named(count: int) -> list[Sample]:
-    return [Sample(Path(f"/nowhere/{n}.png"), f"{n}.png", None, "", None) for n in range(count)]
-
-
-@given(st.integers(1, 200), st.floats(0, 0.5), st.integers(0, 2**31 - 1), st.randoms())
-def test_that_the_split_is_disjoint_whole_seeded_and_blind_to_order(
-    count: int, share: float, seed: int, random: object
-) -> None:
-    samples = named(count)
-    kept, held_out = split(samples, share, seed)
-    assert not set(kept) & set(held_out)
-    assert set(kept) | set(held_out) == set(samples)
-    assert len(kept) + len(held_out) == count
-    assert kept
-    assert abs(len(held_out) - share * count) <= 1
-    assert bool(held_out) == (share > 0 and count > 1)
-    shuffled = samples.copy()
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert split(shuffled, share, seed) == (kept, held_out)
-
-
-def test_that_another_seed_holds_out_other_images() -> None:
-    draws = {tuple(sample.name for sample in split(named(40), 0.2, seed)[1]) for seed in range(10)}
-    assert len(draws) == 10
-
-
-def test_that_the_split_of_nothing_is_refused() -> None:
-    with pytest.raises(DatasetError, match="no good image"):
-        split([], 0.2, 0)
 
 
 def test_that_calibration_scores_are_those_of_every_later_inspection(
@@ -77,7 +47,7 @@ def test_that_calibration_scores_are_those_of_every_later_inspection(
 
 def test_that_held_out_images_take_no_part_in_training(tmp_path: Path) -> None:
     samples = write_parts(tmp_path, [(32, 32)] * 8)
-    _, held_out = split(samples, TINY.training.holdout, TINY.training.seed)
+    held_out = hold_out(samples, TINY.training.holdout, TINY.training.seed).held_out
     first = train(samples, TINY, device="cpu")
     for sample in held_out:
         Image.fromarray(255 - picture(99)).save(sample.path)
@@ -96,11 +66,32 @@ def test_that_a_new_model_has_a_threshold_from_its_held_out_images(trained: Trai
 
 
 def test_that_the_first_threshold_promises_five_per_cent_where_there_are_images_enough() -> None:
-    threshold = first_threshold([float(n) for n in range(100)])
+    scores = tuple(float(n) for n in range(100))
+    threshold = first_threshold(Calibration(tuple(map(str, scores)), scores))
     assert threshold is not None
     assert isinstance(threshold.policy, FalseAlarmRate)
     assert threshold.policy.rate == pytest.approx(0.05)
-    assert first_threshold([]) is None
+    assert first_threshold(Calibration()) is None
+
+
+def test_that_parts_shot_several_times_are_held_out_whole_and_counted_as_one(tmp_path: Path) -> None:
+    samples = []
+    for time, number in itertools.product(range(4), range(12)):
+        path = tmp_path / f"{time}-{number:02}.png"
+        Image.fromarray(np.clip(picture(number, 64, 64).astype(int) + 8 * time, 0, 255).astype(np.uint8)).save(path)
+        samples.append(Sample(path, path.name, Label.GOOD, "good", None))
+    trained = train(samples, TINY, device="cpu")
+    calibration, policy = trained.calibration, trained.threshold and trained.threshold.policy
+    assert len(calibration.scores) == 12
+    assert calibration.part_count == 3
+    assert {Counter(name[2:] for name in calibration.names)[part] for part in {n[2:] for n in calibration.names}} == {4}
+    assert isinstance(policy, FalseAlarmRate)
+    assert (policy.images, policy.parts, policy.rate) == (12, 3, 0.25)
+    assert "48 good images show about 12 parts. Images of one part were held out together" in trained.summary.notes[0]
+    assert (
+        "12 held-out good images of 3 parts can promise a false-alarm rate of 25 % at best; 19 parts promise 5 %."
+        in (trained.summary.notes[-1])
+    )
 
 
 def test_that_without_hold_out_there_is_no_calibration_and_no_threshold(trained_with: TrainedWith) -> None:
@@ -126,7 +117,7 @@ def test_that_a_corrupt_image_among_many_is_skipped_named_and_counted(
 
 def test_that_corrupt_held_out_images_are_skipped_and_counted(tmp_path: Path) -> None:
     samples = write_parts(tmp_path, [(32, 32)] * 8)
-    _, held_out = split(samples, 0.25, 0)
+    held_out = hold_out(samples, 0.25, 0).held_out
     held_out[0].path.write_text("no picture")
     one = train(samples, TINY, device="cpu")
     assert [entry.name for entry in one.summary.skipped] == [held_out[0].name]
