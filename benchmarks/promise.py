@@ -3,17 +3,18 @@
     python benchmarks/promise.py DATASET... [--preset fast] [--splits 2000] [--seed 0]
                                  [--out benchmarks/results/promise]
 
-All good images of the set, of both folders, are pooled and halved by the seed; the model learns from one half and
-scores the other, and all defects. The scores of the unseen half are split at random, again and again: a threshold is
-set from one part for a false-alarm rate of 5, 2 and 1 %, the observed rate is counted on the other. So is the F1
-threshold: chosen on one half of the labelled scores, its F1 is measured on the other half. Scores go to OUT-NAME.csv
-and are not computed twice.
+All good images of the set, of both folders, are pooled and halved by the seed, the images of a part together; the model
+learns from one half and scores the other, and all defects. The parts of the unseen half are split at random, again and
+again: a threshold is set from some of them for a false-alarm rate of 5, 2 and 1 %, the observed rate is counted on the
+others, each part alike. So is the F1 threshold: chosen on one half of the labelled images, its F1 is measured on the
+other half. Scores go to OUT-NAME.csv and are not computed twice.
 """
 
 import argparse
 import csv
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from benchmarks.plot import Axis, line_chart
 from core.cli.output import ProgressBars
 from core.config import PRESETS, preset
 from core.dataset import open_dataset
+from core.hold_out import hold_out
 from core.inspection import Inspection, Inspector
 from core.metrics import confusion, f1_max
 from core.samples import Label
@@ -31,42 +33,69 @@ from core.threshold import best_f1_threshold, false_alarm_threshold, images_need
 from core.training import train
 
 RATES = (0.05, 0.02, 0.01)
-CALIBRATED_ON = (20, 50, 100, 200, 400)
+CALIBRATED_ON = (20, 50, 80)
+"""Parts."""
 Scores = NDArray[np.float64]
 
 
-def scored(folder: Path, preset_name: str, seed: int, path: Path) -> tuple[Scores, Scores]:
-    """Scores of good images that the model has not seen, and of defects."""
+class Scored(NamedTuple):
+    """What a model says of images that it has not seen.
+
+    Attributes:
+        good: Scores of good images.
+        parts: The number of the part that each of them shows.
+        defects: Scores of defective images.
+    """
+
+    good: Scores
+    parts: NDArray[np.int64]
+    defects: Scores
+
+
+def scored(folder: Path, preset_name: str, seed: int, path: Path) -> Scored:
+    """Scores from the file, or computed and written to it."""
     if not path.exists():
         dataset = open_dataset(folder)
-        good = sorted((*dataset.good, *(s for s in dataset.test if s.label is Label.GOOD)), key=lambda s: s.name)
-        order = np.random.default_rng(seed).permutation(len(good))
-        half = len(good) // 2
-        config = preset(preset_name).with_changes(holdout=0.0, seed=seed)
-        unseen = [good[i] for i in order[half:]] + [s for s in dataset.test if s.label is Label.DEFECT]
+        good = [*dataset.good, *(sample for sample in dataset.test if sample.label is Label.GOOD)]
+        halves = hold_out(good, 0.5, seed)
+        unseen = [*halves.held_out, *(sample for sample in dataset.test if sample.label is Label.DEFECT)]
+        part_of = dict(zip(halves.held_out, halves.parts, strict=True))
         with ProgressBars() as bars:
-            trained = train([good[i] for i in order[:half]], config, report=bars)
+            trained = train(halves.training, preset(preset_name).with_changes(holdout=0.0, seed=seed), report=bars)
             results = list(Inspector(trained).inspect_many(unseen, report=bars))
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(("name", "label", "score"))
-            writer.writerows((r.sample.name, r.sample.label, r.score) for r in results if isinstance(r, Inspection))
+            writer.writerow(("name", "label", "part", "score"))
+            writer.writerows(
+                (found.sample.name, found.sample.label, part_of.get(found.sample, ""), found.score)
+                for found in results
+                if isinstance(found, Inspection)
+            )
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    good_scores, defects = (
-        np.array([float(row["score"]) for row in rows if row["label"] == label]) for label in (Label.GOOD, Label.DEFECT)
+    of_good = [row for row in rows if row["label"] == Label.GOOD]
+    return Scored(
+        np.array([float(row["score"]) for row in of_good]),
+        np.array([int(row["part"]) for row in of_good]),
+        np.array([float(row["score"]) for row in rows if row["label"] == Label.DEFECT]),
     )
-    return good_scores, defects
 
 
-def observed(good: Scores, images: int, rate: float, splits: int, random: np.random.Generator) -> Scores:
-    """The share of the other good images flagged, (splits,), the threshold being set from `images` of them."""
+def observed(found: Scored, parts: int, rate: float, splits: int, random: np.random.Generator) -> Scores:
+    """The share of the images of other parts flagged, (splits,), the threshold being set from those of `parts` parts.
+
+    Each of the other parts counts alike, as the next one is any of them.
+    """
     shares = np.empty(splits)
+    numbers, place, images = np.unique(found.parts, return_inverse=True, return_counts=True)
     for split in range(splits):
-        order = random.permutation(good)
-        value = false_alarm_threshold(order[:images], rate).value
-        shares[split] = (order[images:] > value).mean()
+        own = np.zeros(len(numbers), np.bool_)
+        own[random.permutation(len(numbers))[:parts]] = True
+        calibrating = own[place]
+        value = false_alarm_threshold(found.good[calibrating], rate, found.parts[calibrating].tolist()).value
+        flagged = np.bincount(place, weights=found.good > value) / images
+        shares[split] = flagged[~own].mean()
     return shares
 
 
@@ -93,21 +122,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/promise"))
     arguments = parser.parse_args()
     random = np.random.default_rng(arguments.seed)
-    table = ["| set | images | promised | observed: mean | 5th to 95th percentile |", "|---|---|---|---|---|"]
+    table = ["| set | parts | promised | observed: mean | 5th to 95th percentile |", "|---|---|---|---|---|"]
     f1_table = ["| set | F1 where chosen | F1 on the other half | highest F1 of all |", "|---|---|---|---|"]
     series: dict[str, list[tuple[float, float]]] = {"promised": [(0, 0), (6, 6)]}
     for folder in arguments.datasets:
         path = arguments.out.with_name(f"{arguments.out.name}-{folder.name}.csv")
-        good, defects = scored(folder, arguments.preset, arguments.seed, path)
-        for images in CALIBRATED_ON:
+        found = scored(folder, arguments.preset, arguments.seed, path)
+        good, defects, unseen = found.good, found.defects, len(set(found.parts.tolist()))
+        for parts in CALIBRATED_ON:
             for rate in RATES:
-                if images < images_needed(rate) or len(good) - images < 10:
+                if parts < images_needed(rate) or unseen - parts < 10:
                     continue
-                shares = 100 * observed(good, images, rate, arguments.splits, random)
+                shares = 100 * observed(found, parts, rate, arguments.splits, random)
                 low, high = np.percentile(shares, (5, 95))
                 seen = f"{shares.mean():.2f} % | {low:.1f} to {high:.1f} %"
-                table.append(f"| {folder.name} | {images} | {100 * rate:g} % | {seen} |")
-                series.setdefault(f"{folder.name}, n = {images}", []).append((100 * rate, float(shares.mean())))
+                table.append(f"| {folder.name} | {parts} | {100 * rate:g} % | {seen} |")
+                series.setdefault(f"{folder.name}, {parts} parts", []).append((100 * rate, float(shares.mean())))
         own, other = f1_of_other_half(good, defects, arguments.splits, random)
         labels = np.arange(len(good) + len(defects)) >= len(good)
         highest = f1_max(np.concatenate((good, defects)), labels)[0]

@@ -1,5 +1,6 @@
 """Panels: what they show of the session, and which intentions they emit. All on a real workbench with a fake engine."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from cfa_gui.models.pace import Estimate
 from cfa_gui.models.review import Group, Show
 from cfa_gui.panels.expert import FIELDS
 from cfa_gui.panels.image_delegate import caption_of
+from cfa_gui.panels.learned import learned_sentences
 from cfa_gui.panels.words import progress_text
 from cfa_gui.widgets.wheel import let_wheel_scroll
 from cfa_gui.workbench import Workbench
@@ -180,6 +182,23 @@ def test_that_the_training_panel_says_what_is_held_out_and_what_was_learned(benc
     assert "What it learned" in said
     assert "smallest false-alarm rate that can be promised with them is 3.2%" in said
     assert "784" in said
+
+
+def test_that_images_of_one_part_are_told_wherever_a_promise_is(bench: Bench, work: Workbench) -> None:
+    bench.open_parts()
+    bench.train()
+    assert "30 held-out good images tell how high" in texts_of(work.training)
+    model = bench.session.model
+    assert model is not None
+    parts = tuple(number // 5 for number in range(30))
+    several = replace(model, calibration=replace(model.calibration, parts=parts))
+    bench.session.set_model(several, None)
+    said = " ".join(learned_sentences(several))
+    assert "30 held-out good images of 6 parts tell how high a good part may score" in said
+    assert "smallest false-alarm rate that can be promised with them is 14.3%" in said
+    assert work.threshold._rate.toolTip() == (
+        "From 30 held-out good images of 6 parts: the smallest rate that can be promised is 14.3%."
+    )
 
 
 def test_that_progress_reads_as_a_line() -> None:
