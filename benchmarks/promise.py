@@ -7,12 +7,14 @@ All good images of the set, of both folders, are pooled and halved by the seed, 
 learns from one half and scores the other, and all defects. The parts of the unseen half are split at random, again and
 again: a threshold is set from some of them for a false-alarm rate of 5, 2 and 1 %, the observed rate is counted on the
 others, each part alike. So is the F1 threshold: chosen on one half of the labelled images, its F1 is measured on the
-other half. Scores go to OUT-NAME.csv and are not computed twice.
+other half. For comparison a second model's threshold comes from a fifth of the learned half's images, drawn one by one
+whatever part they show. Scores go to OUT-NAME.csv and OUT-NAME-one-by-one.csv and are not computed twice.
 """
 
 import argparse
 import csv
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,10 +27,10 @@ from benchmarks.plot import Axis, line_chart
 from core.cli.output import ProgressBars
 from core.config import PRESETS, preset
 from core.dataset import open_dataset
-from core.hold_out import hold_out
+from core.hold_out import HoldOut, hold_out
 from core.inspection import Inspection, Inspector
 from core.metrics import confusion, f1_max
-from core.samples import Label
+from core.samples import Dataset, Label, Sample
 from core.threshold import best_f1_threshold, false_alarm_threshold, images_needed
 from core.training import train
 
@@ -55,31 +57,59 @@ class Scored(NamedTuple):
 def scored(folder: Path, preset_name: str, seed: int, path: Path) -> Scored:
     """Scores from the file, or computed and written to it."""
     if not path.exists():
-        dataset = open_dataset(folder)
-        good = [*dataset.good, *(sample for sample in dataset.test if sample.label is Label.GOOD)]
-        halves = hold_out(good, 0.5, seed)
-        unseen = [*halves.held_out, *(sample for sample in dataset.test if sample.label is Label.DEFECT)]
+        dataset, halves = _halved(folder, seed)
+        defects = [sample for sample in dataset.test if sample.label is Label.DEFECT]
         part_of = dict(zip(halves.held_out, halves.parts, strict=True))
-        with ProgressBars() as bars:
-            trained = train(halves.training, preset(preset_name).with_changes(holdout=0.0, seed=seed), report=bars)
-            results = list(Inspector(trained).inspect_many(unseen, report=bars))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(("name", "label", "part", "score"))
-            writer.writerows(
-                (found.sample.name, found.sample.label, part_of.get(found.sample, ""), found.score)
-                for found in results
-                if isinstance(found, Inspection)
-            )
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+        results = _results(halves.training, [*halves.held_out, *defects], preset_name, seed)
+        _write(path, [(one.name, one.label, part_of.get(one, ""), score) for one, score in results])
+    rows = _read(path)
     of_good = [row for row in rows if row["label"] == Label.GOOD]
     return Scored(
         np.array([float(row["score"]) for row in of_good]),
         np.array([int(row["part"]) for row in of_good]),
         np.array([float(row["score"]) for row in rows if row["label"] == Label.DEFECT]),
     )
+
+
+def drawn_one_by_one(folder: Path, preset_name: str, seed: int, path: Path, rates: Sequence[float]) -> list[float]:
+    """The rates observed on new parts where a fifth of the images of the learned half, not of its parts, is held out."""
+    if not path.exists():
+        _, halves = _halved(folder, seed)
+        order = np.random.default_rng(seed).permutation(len(halves.training))
+        fifth = {halves.training[index] for index in order[: len(order) // 5]}
+        learned = [sample for sample in halves.training if sample not in fifth]
+        results = _results(learned, [*fifth, *halves.held_out], preset_name, seed)
+        _write(path, [(one.name, "held out" if one in fifth else "new part", "", score) for one, score in results])
+    rows = _read(path)
+    held_out, new = (
+        np.array([float(row["score"]) for row in rows if row["label"] == kind]) for kind in ("held out", "new part")
+    )
+    return [float((new > false_alarm_threshold(held_out, rate).value).mean()) for rate in rates]
+
+
+def _halved(folder: Path, seed: int) -> tuple[Dataset, HoldOut]:
+    dataset = open_dataset(folder)
+    return dataset, hold_out([*dataset.good, *(s for s in dataset.test if s.label is Label.GOOD)], 0.5, seed)
+
+
+def _results(
+    learned: Sequence[Sample], unseen: Sequence[Sample], preset_name: str, seed: int
+) -> list[tuple[Sample, float]]:
+    with ProgressBars() as bars:
+        trained = train(learned, preset(preset_name).with_changes(holdout=0.0, seed=seed), report=bars)
+        found = Inspector(trained).inspect_many(unseen, report=bars)
+        return [(one.sample, one.score) for one in found if isinstance(one, Inspection)]
+
+
+def _write(path: Path, rows: Iterable[tuple[str, str, int | str, float]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("name", "label", "part", "score"), *rows])
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def observed(found: Scored, parts: int, rate: float, splits: int, random: np.random.Generator) -> Scores:
@@ -124,6 +154,7 @@ def main() -> None:
     random = np.random.default_rng(arguments.seed)
     table = ["| set | parts | promised | observed: mean | 5th to 95th percentile |", "|---|---|---|---|---|"]
     f1_table = ["| set | F1 where chosen | F1 on the other half | highest F1 of all |", "|---|---|---|---|"]
+    alone_table = ["| set | promised | observed on new parts |", "|---|---|---|"]
     series: dict[str, list[tuple[float, float]]] = {"promised": [(0, 0), (6, 6)]}
     for folder in arguments.datasets:
         path = arguments.out.with_name(f"{arguments.out.name}-{folder.name}.csv")
@@ -138,6 +169,12 @@ def main() -> None:
                 seen = f"{shares.mean():.2f} % | {low:.1f} to {high:.1f} %"
                 table.append(f"| {folder.name} | {parts} | {100 * rate:g} % | {seen} |")
                 series.setdefault(f"{folder.name}, {parts} parts", []).append((100 * rate, float(shares.mean())))
+        rates = [rate for rate in RATES if len(good) // 5 >= images_needed(rate)]
+        alone = path.with_name(f"{path.stem}-one-by-one.csv")
+        for rate, seen_rate in zip(
+            rates, drawn_one_by_one(folder, arguments.preset, arguments.seed, alone, rates), strict=True
+        ):
+            alone_table.append(f"| {folder.name} | {100 * rate:g} % | {100 * seen_rate:.1f} % |")
         own, other = f1_of_other_half(good, defects, arguments.splits, random)
         labels = np.arange(len(good) + len(defects)) >= len(good)
         highest = f1_max(np.concatenate((good, defects)), labels)[0]
@@ -152,7 +189,7 @@ def main() -> None:
         Axis("observed on unseen good images, mean, %", axis),
         {name: sorted(points) for name, points in series.items()},
     )
-    text = "\n".join((*table, "", *f1_table))
+    text = "\n".join((*table, "", *alone_table, "", *f1_table))
     arguments.out.with_suffix(".md").write_text(f"{text}\n", encoding="utf-8")
     print(text)
 
