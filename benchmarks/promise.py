@@ -72,7 +72,7 @@ def scored(folder: Path, preset_name: str, seed: int, path: Path) -> Scored:
 
 
 def drawn_one_by_one(folder: Path, preset_name: str, seed: int, path: Path, rates: Sequence[float]) -> list[float]:
-    """The rates observed on new parts where a fifth of the images of the learned half, not of its parts, is held out."""
+    """The rates observed on new parts where images are held out one by one, a fifth of the learned half."""
     if not path.exists():
         _, halves = _halved(folder, seed)
         order = np.random.default_rng(seed).permutation(len(halves.training))

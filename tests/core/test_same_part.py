@@ -47,6 +47,14 @@ def test_that_exposures_of_one_part_are_found_whatever_the_light() -> None:
     assert parts_of(pictures) == [*range(20)] * 3
 
 
+@pytest.mark.parametrize("moved", [1, 2, 3])
+def test_that_a_part_moved_between_two_shots_is_known_again(moved: int) -> None:
+    large = [np.random.default_rng(number).normal(0.0, 30.0, (SIDE + 3, SIDE + 3)) for number in range(20)]
+    still = [shot(of[:SIDE, :SIDE], number) for number, of in enumerate(large)]
+    shifted = [shot(of[moved : SIDE + moved, 1 : SIDE + 1], 50 + number) for number, of in enumerate(large)]
+    assert parts_of([*still, *shifted]) == [*range(20)] * 2
+
+
 def test_that_parts_that_look_alike_are_not_taken_for_one() -> None:
     same_drawing = part(0)
     pictures = [shot(same_drawing + 0.5 * part(number), number) for number in range(1, 60)]
