@@ -59,7 +59,8 @@ def _nearest_at_each_place(pictures: Tensor, check: Callable[[], None]) -> NDArr
     for place, (top, left) in enumerate((top, left) for top in starts for left in starts):
         about = [range(max(at - reach, 0), min(at + reach, SIDE - _PATCH) + 1) for at in (top, left)]
         codes, flat = _codes(pictures, *about)
-        own = codes[about[0].index(top) * len(about[1]) + about[1].index(left)]  # (n, _PATCH²)
+        unmoved = about[0].index(top) * len(about[1]) + about[1].index(left)
+        own = codes[unmoved]  # (n, _PATCH²)
         others, lengths = codes.flatten(0, 1).T.contiguous(), codes.square().sum(dim=2)  # (offsets, n)
         step = max(1, _ROOM // lengths.numel())
         for start in range(0, count, step):
@@ -68,7 +69,7 @@ def _nearest_at_each_place(pictures: Tensor, check: Callable[[], None]) -> NDArr
             apart = (own[some] @ others).mul_(-2.0).view(len(some), *lengths.shape).add_(lengths).amin(dim=1)
             apart[some - start, some] = torch.inf
             found[place, some.numpy()] = apart.numpy().argmin(axis=1)
-        found[place, flat] = -1
+        found[place, flat[unmoved].numpy()] = -1
     return found
 
 
@@ -78,14 +79,14 @@ def _reach(count: int) -> int:
     return next((reach for reach in range(_REACH, 0, -1) if (count * (2 * reach + 1)) ** 2 * places <= _MOST), 0)
 
 
-def _codes(pictures: Tensor, rows: range, columns: range) -> tuple[Tensor, NDArray[np.bool_]]:
-    """(offsets, n, _PATCH²) patches free of brightness and contrast, whole numbers; (n,) which of the middle are flat."""
+def _codes(pictures: Tensor, rows: range, columns: range) -> tuple[Tensor, Tensor]:
+    """(offsets, n, _PATCH²) patches free of brightness and contrast, in whole numbers; (offsets, n) which are flat."""
     part = pictures[:, rows[0] : rows[-1] + _PATCH, columns[0] : columns[-1] + _PATCH].float()
     patches = part.unfold(1, _PATCH, 1).unfold(2, _PATCH, 1).flatten(3).flatten(1, 2).transpose(0, 1)
     mean = patches.sum(dim=2, keepdim=True) / _PATCH**2
     spread = (patches.square().sum(dim=2, keepdim=True) / _PATCH**2 - mean.square()).clamp_(min=0).sqrt()
     codes = patches.sub(mean).mul_(_LEVELS / (spread + _FLAT)).round_()
-    return codes, (spread < _FLAT)[len(spread) // 2, :, 0].numpy()
+    return codes, (spread < _FLAT)[:, :, 0]
 
 
 def _links(nearest: NDArray[np.int64]) -> list[tuple[int, int]]:
