@@ -1,6 +1,7 @@
 """Which images show the same part: several exposures of it, or shots in a row."""
 
 from collections.abc import Callable, Sequence
+from itertools import product
 
 import numpy as np
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor
 SIDE = 48
 """Pixels of the small grey pictures that are compared."""
 _PATCH, _STEP = 12, 6
+_PLACES = tuple(product(range(0, SIDE - _PATCH + 1, _STEP), repeat=2))
+_FEWEST_PLACES = 8
 _REACH = 3
 """Pixels by which a patch may have moved, at most."""
 _MOST = 5e11
@@ -18,9 +21,10 @@ _FLAT = 2.0
 """Standard deviation of a patch, in grey levels of 255, below which it tells nothing."""
 _LEVELS = 16.0
 """Per standard deviation. Whole numbers add up to the same in whatever order, on every machine."""
-_SHARE = 0.25
-_TIMES_CHANCE = 4.0
-_FEWEST = 8
+_NEAR, _FAR = 8, 24
+_CHANCE = 0.02
+"""How often a picture of a part of its own may be linked to another."""
+_KEPT = 64
 _ROOM = 2**23
 """Distances at a time."""
 
@@ -28,11 +32,14 @@ _ROOM = 2**23
 def same_part(pictures: Sequence[NDArray[np.uint8] | None], largest: int, check: Callable[[], None]) -> list[int]:
     """Which part each picture shows, found without knowing anything of the parts.
 
-    At each of 49 places a picture's patch, free of brightness and contrast, has its nearest among those of all other
-    pictures about that place. Of pictures of different parts, however alike, now one is nearest and now another. Where
-    one and the same is nearest at a quarter of the places, four times as often as chance would have it and at eight
-    places at least, both show one part. So do those that are linked by others, the strongest links first, up to
-    `largest`. A part that was turned, or moved by more than a tenth of the picture, is not known again.
+    Parts that are made alike still differ, and the more of them there are the nearer is the nearest other one: as
+    points in a space of some dimensions, which the distances to the 8th and the 24th nearest tell (and those to the
+    nearest quarter and half, where a part may have many pictures). A picture that is nearer than the nearest of such
+    points would be in one of fifty cases shows the same part. So do pictures that are linked by others, the strongest
+    links first, up to `largest`.
+
+    How far two pictures are from each other is the mean logarithm of the squared distance of their patches at 49
+    places, free of brightness and contrast, each moved by up to a sixteenth of the picture.
 
     Args:
         pictures: (SIDE, SIDE) grey; None: cannot be read, which shows a part of its own.
@@ -44,39 +51,74 @@ def same_part(pictures: Sequence[NDArray[np.uint8] | None], largest: int, check:
     """
     readable = [index for index, picture in enumerate(pictures) if picture is not None]
     parts = _Parts(len(pictures), largest)
-    if len(readable) > 1 and largest > 1:
+    if largest > 1 and _scales(len(readable)):
         stack = np.stack([picture for picture in pictures if picture is not None])
-        for one, other in _links(_nearest_at_each_place(torch.from_numpy(stack), check)):
+        for one, other in _links(torch.from_numpy(stack), check):
             parts.join(readable[one], readable[other])
     return parts.numbers()
 
 
-def _nearest_at_each_place(pictures: Tensor, check: Callable[[], None]) -> NDArray[np.int64]:
-    """(places, n): which other picture has the nearest patch; -1 where the patch is flat."""
-    starts, count = range(0, SIDE - _PATCH + 1, _STEP), len(pictures)
-    found = np.full((len(starts) ** 2, count), -1)
-    reach = _reach(count)
-    for place, (top, left) in enumerate((top, left) for top in starts for left in starts):
+def _scales(count: int) -> list[tuple[int, int]]:
+    """Ranks of the neighbours that tell how parts lie, of so many pictures."""
+    scales = [(_NEAR, _FAR)] if count > 2 * _FAR else []
+    return [*scales, (count // 4, count // 2)] if count >= 2 * _NEAR else scales
+
+
+def _links(pictures: Tensor, check: Callable[[], None]) -> list[tuple[int, int]]:
+    """Pairs of pictures of one part, the strongest first."""
+    count, scales = len(pictures), _scales(len(pictures))
+    ranks = sorted({rank - 1 for scale in scales for rank in scale})
+    nearest, who, at_ranks = [], [], []
+    step = max(1, 2 * _ROOM // count)
+    for start in range(0, count, step):
+        apart = _apart(pictures, range(start, min(start + step, count)), check)
+        order = np.argsort(apart, axis=1, kind="stable")
+        who.append(order[:, : min(_KEPT, count - 1)])
+        nearest.append(np.take_along_axis(apart, who[-1], axis=1))
+        at_ranks.append(np.take_along_axis(apart, order[:, ranks], axis=1))
+    logs, others, known = np.concatenate(nearest), np.concatenate(who), np.concatenate(at_ranks)
+    telling: NDArray[np.bool_] = np.isfinite(known).all(axis=1)
+    strength = np.full(logs.shape, np.inf)
+    for near, far in scales:
+        at_near, at_far = known[:, ranks.index(near - 1)], known[:, ranks.index(far - 1)]
+        growth = float(np.median((at_far - at_near)[telling])) if telling.any() else 0.0
+        if growth > 0:  # volume grows as distance to the power of log(far / near) / growth
+            with np.errstate(invalid="ignore"):
+                volumes = (logs - at_far[:, None]) * np.log(far / near) / growth
+            limit = np.log(1.0 - (1.0 - _CHANCE) ** (1.0 / (far - 1)))
+            strength = np.fmin(strength, np.where(telling[:, None], volumes - limit, np.inf))
+    pairs = [(strength[one, rank], one, int(others[one, rank])) for one, rank in np.argwhere(strength <= 0).tolist()]
+    return [(one, other) for _, one, other in sorted(pairs)]
+
+
+def _apart(pictures: Tensor, rows: range, check: Callable[[], None]) -> NDArray[np.float32]:
+    """(rows, n) how far pictures are from all others; infinite to themselves, and where a picture is all but flat."""
+    count, reach = len(pictures), _reach(len(pictures))
+    total, places = torch.zeros(len(rows), count), torch.zeros(len(rows), 1)
+    for top, left in _PLACES:
         about = [range(max(at - reach, 0), min(at + reach, SIDE - _PATCH) + 1) for at in (top, left)]
         codes, flat = _codes(pictures, *about)
         unmoved = about[0].index(top) * len(about[1]) + about[1].index(left)
-        own = codes[unmoved]  # (n, _PATCH²)
         others, lengths = codes.flatten(0, 1).T.contiguous(), codes.square().sum(dim=2)  # (offsets, n)
         step = max(1, _ROOM // lengths.numel())
-        for start in range(0, count, step):
+        for start in range(0, len(rows), step):
             check()
-            some = torch.arange(start, min(start + step, count))
-            apart = (own[some] @ others).mul_(-2.0).view(len(some), *lengths.shape).add_(lengths).amin(dim=1)
-            apart[some - start, some] = torch.inf
-            found[place, some.numpy()] = apart.numpy().argmin(axis=1)
-        found[place, flat[unmoved].numpy()] = -1
-    return found
+            some = torch.arange(rows[start], rows[min(start + step, len(rows)) - 1] + 1)
+            squared = (codes[unmoved, some] @ others).mul_(-2.0).view(len(some), *lengths.shape).add_(lengths)
+            squared = squared.amin(dim=1).add_(lengths[unmoved, some][:, None])  # (some, n)
+            tells = (~flat[unmoved, some]).float()[:, None]
+            total[start : start + len(some)] += squared.add_(1.0).log_() * tells
+            places[start : start + len(some)] += tells
+    total /= places
+    total[(places < _FEWEST_PLACES).expand_as(total)] = torch.inf
+    total[torch.arange(len(rows)), torch.tensor(rows)] = torch.inf
+    return total.numpy()
 
 
 def _reach(count: int) -> int:
     """How far patches may have moved, by what it costs."""
-    places = (len(range(0, SIDE - _PATCH + 1, _STEP)) * _PATCH) ** 2
-    return next((reach for reach in range(_REACH, 0, -1) if (count * (2 * reach + 1)) ** 2 * places <= _MOST), 0)
+    once = len(_PLACES) * _PATCH**2 * count**2
+    return next((reach for reach in range(_REACH, 0, -1) if once * (2 * reach + 1) ** 2 <= _MOST), 0)
 
 
 def _codes(pictures: Tensor, rows: range, columns: range) -> tuple[Tensor, Tensor]:
@@ -87,19 +129,6 @@ def _codes(pictures: Tensor, rows: range, columns: range) -> tuple[Tensor, Tenso
     spread = (patches.square().sum(dim=2, keepdim=True) / _PATCH**2 - mean.square()).clamp_(min=0).sqrt()
     codes = patches.sub(mean).mul_(_LEVELS / (spread + _FLAT)).round_()
     return codes, (spread < _FLAT)[:, :, 0]
-
-
-def _links(nearest: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Pairs of pictures of one part, the strongest first."""
-    count = nearest.shape[1]
-    share = max(_SHARE, _TIMES_CHANCE / (count - 1))
-    pairs = []
-    for index, of_places in enumerate(nearest.T):
-        telling = of_places[of_places >= 0]
-        others, times = np.unique(telling, return_counts=True)
-        enough = times >= max(share * len(telling), _FEWEST)
-        pairs += [(-int(often), index, int(other)) for other, often in zip(others[enough], times[enough], strict=True)]
-    return [(one, other) for _, one, other in sorted(pairs)]
 
 
 class _Parts:

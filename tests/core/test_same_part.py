@@ -67,7 +67,24 @@ def test_that_a_part_shot_twice_is_found_among_parts_that_look_alike() -> None:
     assert parts_of(pictures) == [*range(59), 7, 30]
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
+def test_that_of_parts_that_differ_in_how_they_lie_those_that_lie_alike_are_not_taken_for_one() -> None:
+    """A smooth disc somewhere, in some light: whoever lies nearly alike is nearest in each patch."""
+    random, (y, x) = np.random.default_rng(0), np.mgrid[:SIDE, :SIDE]
+    pictures = []
+    for number in range(200):
+        top, left = random.uniform(20, 28, 2)
+        size, light = random.uniform(12, 16), random.uniform(0.8, 1.2)
+        disc = 1 / (1 + np.exp((np.hypot(y - top, x - left) - size) / 2))
+        pictures.append(shot(90 * disc, number, light=light, shade=90, grain=1.5))
+    assert len(set(parts_of(pictures))) > 190
+
+
+def test_that_chance_joins_few_of_many_unlike_parts() -> None:
+    pictures = [shot(part(number), number) for number in range(300)]
+    assert len(set(parts_of(pictures))) > 290
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6, 15, 16, 30])
 def test_that_of_few_pictures_none_are_joined_by_chance(count: int) -> None:
     assert parts_of([shot(part(0), number, grain=10) for number in range(count)]) == [*range(count)]
 
@@ -105,7 +122,7 @@ def test_that_the_check_is_called_and_may_stop_it() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        same_part([shot(part(number), number) for number in range(4)], 2, stop)
+        same_part([shot(part(number), number) for number in range(20)], 2, stop)
 
 
 @pytest.mark.skipif("CFA_DATA" not in os.environ, reason="CFA_DATA (folder of bottle and magnetic_tile) is not set")
