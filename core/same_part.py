@@ -1,7 +1,9 @@
 """Which images show the same part: several exposures of it, or shots in a row."""
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -64,31 +66,58 @@ def _scales(count: int) -> list[tuple[int, int]]:
     return [*scales, (count // 4, count // 2)] if count >= 2 * _NEAR else scales
 
 
+class _Neighbours(NamedTuple):
+    """Of each picture those nearest to it.
+
+    Attributes:
+        logs: (n, k) mean logarithms of squared distances, ascending.
+        who: (n, k) which pictures.
+        at_rank: By rank from 1, (n,) logarithms of the distance to the neighbour of that rank.
+    """
+
+    logs: NDArray[np.float32]
+    who: NDArray[np.int64]
+    at_rank: dict[int, NDArray[np.float32]]
+
+
 def _links(pictures: Tensor, check: Callable[[], None]) -> list[tuple[int, int]]:
     """Pairs of pictures of one part, the strongest first."""
-    count, scales = len(pictures), _scales(len(pictures))
-    ranks = sorted({rank - 1 for scale in scales for rank in scale})
-    nearest, who, at_ranks = [], [], []
+    scales = _scales(len(pictures))
+    neighbours = _neighbours(pictures, {rank for scale in scales for rank in scale}, check)
+    beyond = np.min([_beyond_chance(neighbours, near, far) for near, far in scales], axis=0)  # (n, k)
+    pairs = [(beyond[one, at], one, int(neighbours.who[one, at])) for one, at in np.argwhere(beyond <= 0).tolist()]
+    return [(one, other) for _, one, other in sorted(pairs)]
+
+
+def _beyond_chance(neighbours: _Neighbours, near: int, far: int) -> NDArray[np.float32]:
+    """(n, k): 0 where a neighbour is as near as chance would have the nearest in one of fifty cases; below 0: nearer.
+
+    Logarithms of volumes. A ball holds so many neighbours as its volume is large, and that grows as its radius to the
+    power of the dimensions. Of the far - 1 neighbours in the ball up to the last of them each may lie anywhere.
+    """
+    with np.errstate(invalid="ignore"):  # infinite where a picture is all but flat
+        growth = neighbours.at_rank[far] - neighbours.at_rank[near]
+    telling = np.isfinite(growth)
+    if not telling.any() or (middle := float(np.median(growth[telling]))) <= 0:
+        return np.full(neighbours.logs.shape, np.inf, np.float32)
+    dimensions = math.log(far / near) / middle  # of volumes, as distances are squared: half of them
+    limit = math.log(1.0 - (1.0 - _CHANCE) ** (1.0 / (far - 1)))
+    outer = np.where(telling, neighbours.at_rank[far], -np.inf)[:, None]
+    return ((neighbours.logs - outer) * dimensions - limit).astype(np.float32)
+
+
+def _neighbours(pictures: Tensor, ranks: set[int], check: Callable[[], None]) -> _Neighbours:
+    count = len(pictures)
     step = max(1, 2 * _ROOM // count)
+    logs, who, at_rank = [], [], []
     for start in range(0, count, step):
         apart = _apart(pictures, range(start, min(start + step, count)), check)
         order = np.argsort(apart, axis=1, kind="stable")
         who.append(order[:, : min(_KEPT, count - 1)])
-        nearest.append(np.take_along_axis(apart, who[-1], axis=1))
-        at_ranks.append(np.take_along_axis(apart, order[:, ranks], axis=1))
-    logs, others, known = np.concatenate(nearest), np.concatenate(who), np.concatenate(at_ranks)
-    telling: NDArray[np.bool_] = np.isfinite(known).all(axis=1)
-    strength = np.full(logs.shape, np.inf)
-    for near, far in scales:
-        at_near, at_far = known[:, ranks.index(near - 1)], known[:, ranks.index(far - 1)]
-        growth = float(np.median((at_far - at_near)[telling])) if telling.any() else 0.0
-        if growth > 0:  # volume grows as distance to the power of log(far / near) / growth
-            with np.errstate(invalid="ignore"):
-                volumes = (logs - at_far[:, None]) * np.log(far / near) / growth
-            limit = np.log(1.0 - (1.0 - _CHANCE) ** (1.0 / (far - 1)))
-            strength = np.fmin(strength, np.where(telling[:, None], volumes - limit, np.inf))
-    pairs = [(strength[one, rank], one, int(others[one, rank])) for one, rank in np.argwhere(strength <= 0).tolist()]
-    return [(one, other) for _, one, other in sorted(pairs)]
+        logs.append(np.take_along_axis(apart, who[-1], axis=1))
+        at_rank.append({rank: np.take_along_axis(apart, order[:, rank - 1 : rank], axis=1)[:, 0] for rank in ranks})
+    whole = {rank: np.concatenate([part[rank] for part in at_rank]) for rank in ranks}
+    return _Neighbours(np.concatenate(logs), np.concatenate(who), whole)
 
 
 def _apart(pictures: Tensor, rows: range, check: Callable[[], None]) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -109,6 +109,7 @@ def test_that_what_cannot_be_read_is_a_part_of_its_own() -> None:
     assert parts_of([]) == []
 
 
+@settings(deadline=None, max_examples=8)
 @given(st.integers(1, 8))
 def test_that_no_part_is_larger_than_allowed(largest: int) -> None:
     pictures = [shot(part(number // 8), number) for number in range(40)]
