@@ -30,7 +30,7 @@ from core.model import CfaModel
 from core.placement import Placement, apply, place
 from core.progress import Report
 from core.samples import Dataset, Sample
-from core.trained_model import TrainedModel
+from core.trained_model import Calibration, TrainedModel
 from core.training import train
 
 PROTOCOLS = ("whole", "R", "R+C", "RD")
@@ -125,7 +125,7 @@ def measure(trained: TrainedModel, test: Sequence[Sample], device: str, report: 
     for result in Inspector(trained, device=device).inspect_many(test, report=report):
         if isinstance(result, Inspection):
             measurement.add(result.sample, result.score, result.anomaly_map, result.placement)
-    return measurement.figures(trained.calibration.scores)
+    return measurement.figures(trained.calibration)
 
 
 class _Epochs(Checkpoint):
@@ -163,19 +163,20 @@ def _best(epochs: _Epochs, trained: TrainedModel, dataset: Dataset, device: str,
 
 def _peer(job: Job, dataset: Dataset) -> dict[str, Any]:
     seed = job.config.training.seed
-    training, held_out, *_ = hold_out(dataset.good, job.config.training.holdout, seed)
+    training, held_out, parts, _ = hold_out(dataset.good, job.config.training.holdout, seed)
     peer = peers.build(job.method, seed)
     started = time.monotonic()
     peer.fit((_canvas(sample, job.config)[0] for sample in training), seed)
     seconds = time.monotonic() - started
-    good = [peer.inspect(_canvas(sample, job.config)[0])[0] for sample in held_out]
+    good = tuple(peer.inspect(_canvas(sample, job.config)[0])[0] for sample in held_out)
+    calibration = Calibration(tuple(sample.name for sample in held_out), good, parts)
     measurement = Measurement()
     for sample in dataset.test:
         canvas, placement = _canvas(sample, job.config)
         score, values = peer.inspect(canvas)
         height, width = placement.crop[2:]
         measurement.add(sample, score, values[:height, :width], placement)
-    return {"images": len(training), **measurement.figures(good), "train_s": round(seconds, 1)}
+    return {"images": len(training), **measurement.figures(calibration), "train_s": round(seconds, 1)}
 
 
 def _canvas(sample: Sample, config: Config) -> tuple[NDArray[np.uint8], Placement]:

@@ -15,7 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from core.inspection import Inspector
 from core.opencv import cv2
 from core.placement import Placement
 from core.samples import Dataset, Sample
+from core.trained_model import Calibration
 from core.training import train
 
 MEMBERS: dict[str, dict[str, Any]] = {
@@ -60,11 +61,13 @@ class Seen:
     Attributes:
         test: Maps of the test images on one scale, each on the grid of the first member; NaN where it does not look.
         good: The same of the good images that were held out.
+        held_out: These, with the scores of this member.
         seconds: For one image, decoding included.
     """
 
     test: list[Map]
     good: list[Map]
+    held_out: Calibration
     seconds: float
 
 
@@ -80,7 +83,7 @@ def seen_by(config: Config, dataset: Dataset, device: str) -> tuple[Seen, list[P
     test = [inspector.inspect(read_image(sample.path)) for sample in dataset.test]
     seconds = (time.monotonic() - started) / len(test)
     maps = [[found.source_map() / np.float32(unit) for found in some] for some in (test, good)]
-    return Seen(maps[0], maps[1], seconds), [found.placement for found in (*test, *good)]
+    return Seen(maps[0], maps[1], trained.calibration, seconds), [found.placement for found in (*test, *good)]
 
 
 def on_grid(values: Map, placement: Placement) -> Map:
@@ -108,8 +111,9 @@ def figures(members: Sequence[Seen], samples: Sequence[Sample], places: Sequence
     for index, sample in enumerate(samples):
         found = mean_map([member.test[index] for member in members])
         measurement.add(sample, float(found.max()), found, places[index])
-    good = [float(mean_map([member.good[i] for member in members]).max()) for i in range(len(members[0].good))]
-    return {**measurement.figures(good), "seconds": sum(member.seconds for member in members)}
+    good = tuple(float(mean_map([member.good[i] for member in members]).max()) for i in range(len(members[0].good)))
+    held_out = replace(members[0].held_out, scores=good)
+    return {**measurement.figures(held_out), "seconds": sum(member.seconds for member in members)}
 
 
 def rows(folder: Path, seed: int, names: Sequence[str], device: str) -> list[dict[str, Any]]:

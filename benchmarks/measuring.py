@@ -1,6 +1,5 @@
 """The same figures for every method: from scores and maps of labelled images, by the engine's own metrics."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +10,7 @@ from core.errors import ThresholdError
 from core.images import read_mask
 from core.placement import Placement
 from core.samples import Label, Sample
+from core.trained_model import Calibration
 from core.training import first_threshold
 
 FIGURES = ("image_auroc", "pixel_auroc", "aupro", "f1_max", "false_alarm_rate", "miss_rate")
@@ -38,7 +38,7 @@ class Measurement:
                 return
         self.pixels.add(anomaly_map, mask)
 
-    def figures(self, held_out: Sequence[float]) -> dict[str, float | None]:
+    def figures(self, held_out: Calibration) -> dict[str, float | None]:
         """Figures in 0..1; those at the threshold are None where no good image was held out."""
         scores, defect = np.asarray(self.scores), np.asarray(self.defect)
         try:
