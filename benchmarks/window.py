@@ -179,7 +179,7 @@ def measure_cancel(folder: Path) -> dict[str, Any]:
     for name in ("standard", "paper"):
         desk.parts.use_preset(name)
         desk.configure(epochs=20, holdout=0.2)
-        phases = [Phase.READING, Phase.FEATURES, Phase.BANK, Phase.CLUSTERING, Phase.TRAINING]
+        phases = [Phase.READING, Phase.PARTS, Phase.FEATURES, Phase.BANK, Phase.CLUSTERING, Phase.TRAINING]
         if name == "paper":
             phases.remove(Phase.CLUSTERING)  # one centre per patch of the mean image: nothing to cluster
         for phase in phases:

@@ -60,7 +60,12 @@ def hold_out(
         count = max(count, 1)
     if count == 0:
         return HoldOut(ordered, [], (), len(ordered))
-    parts = same_part(small_pictures(ordered, report, cancel), count, cancel.check)
+
+    def compared(done: float) -> None:
+        cancel.check()
+        report(Progress(Phase.PARTS, int(done * len(ordered)), len(ordered)))
+
+    parts = same_part(small_pictures(ordered, report, cancel), count, compared)
     drawn = _drawn(parts, count, seed)
     held_out = [index for index in range(len(ordered)) if index in drawn]
     return HoldOut(

@@ -13,6 +13,7 @@ class Phase(StrEnum):
 
     DRAWING = "drawing"
     READING = "reading"
+    PARTS = "parts"
     FEATURES = "features"
     BANK = "memory bank"
     CLUSTERING = "K-means"

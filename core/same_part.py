@@ -29,9 +29,10 @@ _CHANCE = 0.02
 _KEPT = 64
 _ROOM = 2**23
 """Distances at a time."""
+Report = Callable[[float], None]
 
 
-def same_part(pictures: Sequence[NDArray[np.uint8] | None], largest: int, check: Callable[[], None]) -> list[int]:
+def same_part(pictures: Sequence[NDArray[np.uint8] | None], largest: int, report: Report) -> list[int]:
     """Which part each picture shows, found without knowing anything of the parts.
 
     Parts that are made alike still differ, and the more of them there are the nearer is the nearest other one: as
@@ -46,7 +47,7 @@ def same_part(pictures: Sequence[NDArray[np.uint8] | None], largest: int, check:
     Args:
         pictures: (SIDE, SIDE) grey; None: cannot be read, which shows a part of its own.
         largest: Most pictures that may be of one part.
-        check: Called often; may raise to stop.
+        report: Told often how much is done, 0..1; may raise to stop.
 
     Returns:
         The number of the part that each picture shows, from 0 in the order in which they first appear.
@@ -55,7 +56,7 @@ def same_part(pictures: Sequence[NDArray[np.uint8] | None], largest: int, check:
     parts = _Parts(len(pictures), largest)
     if largest > 1 and _scales(len(readable)):
         stack = np.stack([picture for picture in pictures if picture is not None])
-        for one, other in _links(torch.from_numpy(stack), check):
+        for one, other in _links(torch.from_numpy(stack), report):
             parts.join(readable[one], readable[other])
     return parts.numbers()
 
@@ -80,10 +81,10 @@ class _Neighbours(NamedTuple):
     at_rank: dict[int, NDArray[np.float32]]
 
 
-def _links(pictures: Tensor, check: Callable[[], None]) -> list[tuple[int, int]]:
+def _links(pictures: Tensor, report: Report) -> list[tuple[int, int]]:
     """Pairs of pictures of one part, the strongest first."""
     scales = _scales(len(pictures))
-    neighbours = _neighbours(pictures, {rank for scale in scales for rank in scale}, check)
+    neighbours = _neighbours(pictures, {rank for scale in scales for rank in scale}, report)
     beyond = np.min([_beyond_chance(neighbours, near, far) for near, far in scales], axis=0)  # (n, k)
     pairs = [(beyond[one, at], one, int(neighbours.who[one, at])) for one, at in np.argwhere(beyond <= 0).tolist()]
     return [(one, other) for _, one, other in sorted(pairs)]
@@ -106,12 +107,12 @@ def _beyond_chance(neighbours: _Neighbours, near: int, far: int) -> NDArray[np.f
     return ((neighbours.logs - outer) * dimensions - limit).astype(np.float32)
 
 
-def _neighbours(pictures: Tensor, ranks: set[int], check: Callable[[], None]) -> _Neighbours:
+def _neighbours(pictures: Tensor, ranks: set[int], report: Report) -> _Neighbours:
     count = len(pictures)
     step = max(1, 2 * _ROOM // count)
     logs, who, at_rank = [], [], []
     for start in range(0, count, step):
-        apart = _apart(pictures, range(start, min(start + step, count)), check)
+        apart = _apart(pictures, range(start, min(start + step, count)), report)
         order = np.argsort(apart, axis=1, kind="stable")
         who.append(order[:, : min(_KEPT, count - 1)])
         logs.append(np.take_along_axis(apart, who[-1], axis=1))
@@ -120,18 +121,19 @@ def _neighbours(pictures: Tensor, ranks: set[int], check: Callable[[], None]) ->
     return _Neighbours(np.concatenate(logs), np.concatenate(who), whole)
 
 
-def _apart(pictures: Tensor, rows: range, check: Callable[[], None]) -> NDArray[np.float32]:
+def _apart(pictures: Tensor, rows: range, report: Report) -> NDArray[np.float32]:
     """(rows, n) how far pictures are from all others; infinite to themselves, and where a picture is all but flat."""
     count, reach = len(pictures), _reach(len(pictures))
     total, places = torch.zeros(len(rows), count), torch.zeros(len(rows), 1)
-    for top, left in _PLACES:
+    for place, (top, left) in enumerate(_PLACES):
         about = [range(max(at - reach, 0), min(at + reach, SIDE - _PATCH) + 1) for at in (top, left)]
         codes, flat = _codes(pictures, *about)
         unmoved = about[0].index(top) * len(about[1]) + about[1].index(left)
         others, lengths = codes.flatten(0, 1).T.contiguous(), codes.square().sum(dim=2)  # (offsets, n)
         step = max(1, _ROOM // lengths.numel())
         for start in range(0, len(rows), step):
-            check()
+            done = (place + start / len(rows)) / len(_PLACES)
+            report((rows[0] + done * len(rows)) / count)
             some = torch.arange(rows[start], rows[min(start + step, len(rows)) - 1] + 1)
             squared = (codes[unmoved, some] @ others).mul_(-2.0).view(len(some), *lengths.shape).add_(lengths)
             squared = squared.amin(dim=1).add_(lengths[unmoved, some][:, None])  # (some, n)

@@ -10,6 +10,7 @@ from core.review_records import Project
 PHASES = {
     Phase.DRAWING: "Drawing the sample parts",
     Phase.READING: "Reading the images",
+    Phase.PARTS: "Telling parts apart",
     Phase.FEATURES: "Computing features",
     Phase.BANK: "Building the memory of good",
     Phase.CLUSTERING: "Grouping what is alike",

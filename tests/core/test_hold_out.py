@@ -94,7 +94,15 @@ def test_that_each_image_read_is_told_of_and_a_cancel_is_heard(tmp_path: Path) -
     told: list[Progress] = []
     samples, token = shots(tmp_path, 5, 2), CancelToken()
     hold_out(samples, 0.2, 0, report=told.append)
-    assert told == [Progress(Phase.READING, done + 1, 10) for done in range(10)]
+    assert told == [Progress(Phase.READING, done + 1, 10) for done in range(10)]  # too few to be compared
+    told.clear()
+    hold_out(named(20), 0.2, 0, report=told.append)
+    assert {progress.phase for progress in told} == {Phase.READING}  # none can be read
+    many = shots(tmp_path, 20, 2)
+    told.clear()
+    hold_out(many, 0.2, 0, report=told.append)
+    assert [progress.phase for progress in told[:40]] == [Phase.READING] * 40
+    assert {(progress.phase, progress.total) for progress in told[40:]} == {(Phase.PARTS, 40)}
     token.cancel()
     with pytest.raises(CancelledByUser):
         hold_out(samples, 0.2, 0, cancel=token)

@@ -18,8 +18,8 @@ from core.same_part import SIDE, same_part
 Picture = NDArray[np.uint8]
 
 
-def nothing() -> None:
-    """Nobody cancels."""
+def nothing(_done: float) -> None:
+    """Nobody listens."""
 
 
 def part(seed: int) -> NDArray[np.float64]:
@@ -118,8 +118,13 @@ def test_that_no_part_is_larger_than_allowed(largest: int) -> None:
     assert largest < 2 or max(sizes) > largest // 2
 
 
-def test_that_the_check_is_called_and_may_stop_it() -> None:
-    def stop() -> None:
+def test_that_the_work_done_is_told_and_may_be_stopped() -> None:
+    told: list[float] = []
+    same_part([shot(part(number), number) for number in range(20)], 2, told.append)
+    assert told == sorted(told)
+    assert 0.0 <= told[0] < 0.1 < 0.9 < told[-1] <= 1.0
+
+    def stop(_done: float) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
