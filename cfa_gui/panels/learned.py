@@ -24,7 +24,7 @@ def learned_sentences(model: TrainedModel) -> tuple[str, ...]:
         sentences.append(f"{held_out} tell how high a good part may score: {min(scores):.3f} to {max(scores):.3f}.")
         sentences.append(
             f"The smallest false-alarm rate that can be promised with them is {rate:.1%} "
-            "(split conformal prediction). More good images allow a smaller one."
+            "(split conformal prediction). More good parts allow a smaller one."
         )
     else:
         sentences.append("No image was held out, so no false-alarm rate can be promised.")
