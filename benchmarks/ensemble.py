@@ -126,7 +126,7 @@ def rows(folder: Path, seed: int, names: Sequence[str], device: str) -> list[dic
         places = places or own
         test = [on_grid(values, place) for values, place in zip(seen.test, places, strict=False)]
         good = [on_grid(values, place) for values, place in zip(seen.good, places[len(test) :], strict=True)]
-        members[name] = Seen(test, good, seen.seconds)
+        members[name] = Seen(test, good, seen.held_out, seen.seconds)
     found = []
     sizes = sorted({1, 2, len(names)})
     for chosen in (some for size in sizes for some in combinations(names, size)):

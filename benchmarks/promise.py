@@ -61,7 +61,7 @@ def scored(folder: Path, preset_name: str, seed: int, path: Path) -> Scored:
         defects = [sample for sample in dataset.test if sample.label is Label.DEFECT]
         part_of = dict(zip(halves.held_out, halves.parts, strict=True))
         results = _results(halves.training, [*halves.held_out, *defects], preset_name, seed)
-        _write(path, [(one.name, one.label, part_of.get(one, ""), score) for one, score in results])
+        _write(path, [(one.name, str(one.label), part_of.get(one, ""), score) for one, score in results])
     rows = _read(path)
     of_good = [row for row in rows if row["label"] == Label.GOOD]
     return Scored(
