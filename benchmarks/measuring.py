@@ -11,7 +11,6 @@ from core.images import read_mask
 from core.placement import Placement
 from core.samples import Label, Sample
 from core.trained_model import Calibration
-from core.training import first_threshold
 
 FIGURES = ("image_auroc", "pixel_auroc", "aupro", "f1_max", "false_alarm_rate", "miss_rate")
 
@@ -42,7 +41,7 @@ class Measurement:
         """Figures in 0..1; those at the threshold are None where no good image was held out."""
         scores, defect = np.asarray(self.scores), np.asarray(self.defect)
         try:
-            threshold = first_threshold(held_out)
+            threshold = held_out.first_threshold()
         except ThresholdError:
             threshold = None
         at = None if threshold is None else metrics.confusion(scores, defect, threshold.value)

@@ -78,7 +78,8 @@ def drawn_one_by_one(folder: Path, preset_name: str, seed: int, path: Path, rate
         order = np.random.default_rng(seed).permutation(len(halves.training))
         fifth = {halves.training[index] for index in order[: len(order) // 5]}
         learned = [sample for sample in halves.training if sample not in fifth]
-        results = _results(learned, [*fifth, *halves.held_out], preset_name, seed)
+        unseen = [*(sample for sample in halves.training if sample in fifth), *halves.held_out]
+        results = _results(learned, unseen, preset_name, seed)
         _write(path, [(one.name, "held out" if one in fifth else "new part", "", score) for one, score in results])
     rows = _read(path)
     held_out, new = (

@@ -20,6 +20,9 @@ from numpy.typing import ArrayLike, NDArray
 from core.counting import counted
 from core.errors import ThresholdError
 
+DEFAULT_FALSE_ALARM_RATE = 0.05
+"""What a new model's threshold promises, where its held-out images can."""
+
 
 @dataclass(frozen=True, slots=True)
 class FalseAlarmRate:
@@ -218,9 +221,10 @@ def false_alarm_threshold(good_scores: ArrayLike, rate: float, parts: Sequence[i
     the draw of the held-out parts as well as of the next one. The rank is computed in exact arithmetic, the rate being
     read as the decimal number that it prints as.
 
-    Where several images show one part, it is the m parts that are exchangeable, and each of n_k images of a part counts
-    1 / n_k: the smallest score up to which these add up to (m + 1)(1 - rate) (Lee, Barber and Willett,
-    Distribution-free inference with hierarchical data, 2023). With one image of each part that is the same.
+    Where several images show one part, it is the m parts that are exchangeable, and what is promised is about one image
+    of the next part. Each of n_k images of a part counts 1 / n_k: the threshold is the smallest score up to which these
+    add up to (m + 1)(1 - rate) (Lee, Barber and Willett, Distribution-free inference with hierarchical data, 2023).
+    With one image of each part that is the same.
 
     Args:
         good_scores: Scores of good images that the model was not trained on, (n,).

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from core.config import Config
 from core.progress import StepRecord
-from core.threshold import Threshold, false_alarm_threshold, images_of_parts, smallest_rate
+from core.threshold import (
+    DEFAULT_FALSE_ALARM_RATE,
+    Threshold,
+    false_alarm_threshold,
+    images_of_parts,
+    smallest_rate,
+)
 
 if TYPE_CHECKING:
     from core.model import CfaModel
@@ -42,6 +48,12 @@ class Calibration:
             ThresholdError: As there.
         """
         return false_alarm_threshold(self.scores, rate, self.parts)
+
+    def first_threshold(self) -> Threshold | None:
+        """What a new model gets: a false-alarm rate of 5 %, or the smallest that can be promised; None: no image."""
+        if not self.scores:
+            return None
+        return self.threshold(max(DEFAULT_FALSE_ALARM_RATE, self.smallest_rate()))
 
     def smallest_rate(self) -> float:
         """See `core.threshold.smallest_rate`.

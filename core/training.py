@@ -22,10 +22,9 @@ from core.inspection import Failure, Inspection, Inspector
 from core.left_alone import left_alone
 from core.member_training import Member, Run, train_member
 from core.progress import CancelToken, Phase, Progress, Report, silent
-from core.threshold import Threshold, images_needed, percent
+from core.threshold import DEFAULT_FALSE_ALARM_RATE, images_needed, percent
 from core.trained_model import Calibration, Companion, Skipped, TrainedModel, TrainingSummary
 
-DEFAULT_FALSE_ALARM_RATE = 0.05
 FEW_IMAGES = 10
 _UNIT_IMAGES = 20
 """Of the training images, where none is held out to take a member's unit from."""
@@ -149,14 +148,7 @@ def _calibrated(trained: TrainedModel, held_out: Sequence[Inspection | Failure],
     calibration = Calibration(names, scores, shown if len(set(shown)) < len(shown) else ())
     skipped = (*trained.summary.skipped, *failures)
     summary = replace(trained.summary, held_out=len(found), skipped=skipped)
-    return replace(trained, calibration=calibration, threshold=first_threshold(calibration), summary=summary)
-
-
-def first_threshold(calibration: Calibration) -> Threshold | None:
-    """The threshold that a new model gets: a false-alarm rate of 5 %, or the smallest that the images can promise."""
-    if not calibration.scores:
-        return None
-    return calibration.threshold(max(DEFAULT_FALSE_ALARM_RATE, calibration.smallest_rate()))
+    return replace(trained, calibration=calibration, threshold=calibration.first_threshold(), summary=summary)
 
 
 def _notes(trained: TrainedModel, good: int, all_parts: int) -> Iterator[str]:

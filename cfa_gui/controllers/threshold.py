@@ -15,9 +15,6 @@ from core.threshold import (
     manual_threshold,
 )
 
-DEFAULT_RATE = 0.05
-"""False-alarm rate that a new model is set to, where its held-out images can promise it."""
-
 
 class ThresholdController(QObject):
     """Acts on the threshold."""
@@ -96,9 +93,7 @@ class ThresholdController(QObject):
     def start_value(self) -> Threshold | None:
         """For a model that came without: the default false-alarm rate, or the smallest that can be promised."""
         model = self._session.model
-        if model is None or not model.calibration.scores:
-            return None
-        return model.calibration.threshold(max(DEFAULT_RATE, model.calibration.smallest_rate()))
+        return None if model is None else model.calibration.first_threshold()
 
     def require_one(self) -> None:
         """After an inspection: a model with neither threshold nor held-out images gets one from what was inspected."""

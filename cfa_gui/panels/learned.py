@@ -21,7 +21,7 @@ def learned_sentences(model: TrainedModel) -> tuple[str, ...]:
     ]
     if scores:
         rate, held_out = model.calibration.smallest_rate(), model.calibration.in_words()
-        sentences.append(f"{held_out} tell how high a good part may score: {min(scores):.3f} to {max(scores):.3f}.")
+        sentences.append(f"How high a good part may score, from {held_out}: {min(scores):.3f} to {max(scores):.3f}.")
         sentences.append(
             f"The smallest false-alarm rate that can be promised with them is {rate:.1%} "
             "(split conformal prediction). More good parts allow a smaller one."

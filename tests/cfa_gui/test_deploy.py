@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from pytestqt.qtbot import QtBot
 
 from cfa_gui.models.deployment import Check
 from cfa_gui.models.run_state import RunState
@@ -16,11 +15,7 @@ from tests.cfa_gui.fake_engine import Gate
 
 
 @pytest.fixture
-def panel(bench: Bench, qtbot: QtBot) -> DeployPanel:
-    work = Workbench(bench.parts)
-    qtbot.addWidget(work)
-    work.resize(1280, 740)
-    work.show()
+def panel(bench: Bench, work: Workbench) -> DeployPanel:
     work.bring("deploy")
     bench.parts.train.finished.connect(lambda: work.bring("deploy"))
     bench.session.shown_changed.connect(lambda: work.bring("deploy"))

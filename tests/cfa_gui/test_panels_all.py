@@ -187,14 +187,14 @@ def test_that_the_training_panel_says_what_is_held_out_and_what_was_learned(benc
 def test_that_images_of_one_part_are_told_wherever_a_promise_is(bench: Bench, work: Workbench) -> None:
     bench.open_parts()
     bench.train()
-    assert "30 held-out good images tell how high" in texts_of(work.training)
+    assert "How high a good part may score, from 30 held-out good images:" in texts_of(work.training)
     model = bench.session.model
     assert model is not None
     parts = tuple(number // 5 for number in range(30))
     several = replace(model, calibration=replace(model.calibration, parts=parts))
     bench.session.set_model(several, None)
     said = " ".join(learned_sentences(several))
-    assert "30 held-out good images of 6 parts tell how high a good part may score" in said
+    assert "How high a good part may score, from 30 held-out good images of 6 parts:" in said
     assert "smallest false-alarm rate that can be promised with them is 14.3%" in said
     assert work.threshold._rate.toolTip() == (
         "From 30 held-out good images of 6 parts: the smallest rate that can be promised is 14.3%."

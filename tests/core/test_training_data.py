@@ -20,7 +20,7 @@ from core.model import CfaModel
 from core.samples import Label, Sample
 from core.threshold import FalseAlarmRate
 from core.trained_model import Calibration, TrainedModel
-from core.training import first_threshold, train
+from core.training import train
 from tests.core.parts import TINY, UNSCALED, WHOLE_64, picture, write_parts, write_text_file
 from tests.core.states import same, state
 
@@ -67,11 +67,11 @@ def test_that_a_new_model_has_a_threshold_from_its_held_out_images(trained: Trai
 
 def test_that_the_first_threshold_promises_five_per_cent_where_there_are_images_enough() -> None:
     scores = tuple(float(n) for n in range(100))
-    threshold = first_threshold(Calibration(tuple(map(str, scores)), scores))
+    threshold = Calibration(tuple(map(str, scores)), scores).first_threshold()
     assert threshold is not None
     assert isinstance(threshold.policy, FalseAlarmRate)
     assert threshold.policy.rate == pytest.approx(0.05)
-    assert first_threshold(Calibration()) is None
+    assert Calibration().first_threshold() is None
 
 
 def test_that_parts_shot_several_times_are_held_out_whole_and_counted_as_one(tmp_path: Path) -> None:
