@@ -1,6 +1,7 @@
 """Labels, threshold, model file and pictures, with a fake engine."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from cfa_gui.models.session import Collection
 from core.errors import OutputError
 from core.threshold import BestF1, FalseAlarmRate, Manual
 from tests.cfa_gui.bench import Bench, working_bench
-from tests.cfa_gui.fake_engine import write_picture
+from tests.cfa_gui.fake_engine import fake_model, write_picture
 
 
 @pytest.fixture
@@ -186,6 +187,22 @@ def test_that_a_full_disk_at_save_keeps_the_model_unsaved(bench: Bench, tmp_path
     assert bench.session.model_unsaved
     assert bench.session.model_path is None
     assert "no room" in bench.texts("error")[0]
+
+
+@pytest.mark.parametrize(("parts", "promised"), [((), 1 / 21), (tuple(number // 2 for number in range(20)), 1 / 11)])
+def test_that_a_model_without_threshold_gets_the_one_that_its_held_out_images_promise(
+    bench: Bench, tmp_path: Path, parts: tuple[int, ...], promised: float
+) -> None:
+    model = fake_model(tuple(number / 10 for number in range(20)))
+    bench.engine.save(replace(model, calibration=replace(model.calibration, parts=parts)), tmp_path / "bare.cfa")
+    bench.parts.deploy.open_model(tmp_path / "bare.cfa")
+    bench.until_idle()
+    threshold = bench.session.threshold
+    assert threshold is not None
+    assert isinstance(threshold.policy, FalseAlarmRate)
+    assert threshold.policy.rate == pytest.approx(max(promised, 0.05))
+    assert threshold.policy.parts == (len(set(parts)) or None)
+    assert bench.session.first_threshold == threshold
 
 
 def test_that_a_model_of_another_version_leaves_what_was_there(bench: Bench, tmp_path: Path) -> None:
