@@ -21,7 +21,7 @@ from benchmarks.accuracy_rows import OURS
 from benchmarks.measuring import Measurement
 from benchmarks.rotated import write_rotated
 from core.checkpoint import Checkpoint, TrainingState, restore_network
-from core.config import Config, Resizing, Score
+from core.config import Calibrating, Config, Resizing, Score
 from core.dataset import open_dataset
 from core.hold_out import hold_out
 from core.images import read_image
@@ -62,7 +62,8 @@ class Job:
         whole = self.config.to_json()
         if not (ours and whole["preprocessing"]["second_scale"]):
             del whole["preprocessing"]["second_scale"]  # rows from before the setting, and peers, have one scale
-        settings = whole if ours else {"preprocessing": whole["preprocessing"], "holdout": self.config.training.holdout}
+        held_out = {name: whole["training"][name] for name in ("holdout", "calibration")}
+        settings = whole if ours else {"preprocessing": whole["preprocessing"], **held_out}
         return {
             "dataset": self.folder.name,
             "method": self.method,
@@ -163,20 +164,21 @@ def _best(epochs: _Epochs, trained: TrainedModel, dataset: Dataset, device: str,
 
 def _peer(job: Job, dataset: Dataset) -> dict[str, Any]:
     seed = job.config.training.seed
-    training, held_out, parts, _ = hold_out(dataset.good, job.config.training.holdout, seed)
+    learns_all = job.config.training.calibration is Calibrating.CROSS
+    plan = hold_out(dataset.good, 0.0 if learns_all else job.config.training.holdout, seed)
     peer = peers.build(job.method, seed)
     started = time.monotonic()
-    peer.fit((_canvas(sample, job.config)[0] for sample in training), seed)
+    peer.fit((_canvas(sample, job.config)[0] for sample in plan.never_held_out), seed)
     seconds = time.monotonic() - started
-    good = tuple(peer.inspect(_canvas(sample, job.config)[0])[0] for sample in held_out)
-    calibration = Calibration(tuple(sample.name for sample in held_out), good, parts)
+    good = tuple(peer.inspect(_canvas(sample, job.config)[0])[0] for sample in plan.held_out)
+    calibration = Calibration(tuple(sample.name for sample in plan.held_out), good, plan.held_out_parts)
     measurement = Measurement()
     for sample in dataset.test:
         canvas, placement = _canvas(sample, job.config)
         score, values = peer.inspect(canvas)
         height, width = placement.crop[2:]
         measurement.add(sample, score, values[:height, :width], placement)
-    return {"images": len(training), **measurement.figures(calibration), "train_s": round(seconds, 1)}
+    return {"images": len(plan.never_held_out), **measurement.figures(calibration), "train_s": round(seconds, 1)}
 
 
 def _canvas(sample: Sample, config: Config) -> tuple[NDArray[np.uint8], Placement]:

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.accuracy_rows import spread
 from benchmarks.measuring import FIGURES, Measurement
 from core.cli.output import ProgressBars
-from core.config import Config, Resizing, preset
+from core.config import Calibrating, Config, Resizing, preset
 from core.dataset import open_dataset
 from core.ensemble import unit_of
 from core.hold_out import hold_out
@@ -73,6 +73,7 @@ class Seen:
 
 def seen_by(config: Config, dataset: Dataset, device: str) -> tuple[Seen, list[Placement]]:
     """Train a member and look at everything with it; maps at the size of its own input, not yet on a common grid."""
+    config = config.with_changes(calibration=Calibrating.SPLIT)  # the units are those of images not learned from
     with ProgressBars() as bars:
         trained = train(dataset.good, config, device=device, report=bars)
     inspector = Inspector(trained, device=device)

@@ -59,8 +59,8 @@ def scored(folder: Path, preset_name: str, seed: int, path: Path) -> Scored:
     if not path.exists():
         dataset, halves = _halved(folder, seed)
         defects = [sample for sample in dataset.test if sample.label is Label.DEFECT]
-        part_of = dict(zip(halves.held_out, halves.parts, strict=True))
-        results = _results(halves.training, [*halves.held_out, *defects], preset_name, seed)
+        part_of = dict(zip(halves.held_out, halves.held_out_parts, strict=True))
+        results = _results(halves.never_held_out, [*halves.held_out, *defects], preset_name, seed)
         _write(path, [(one.name, str(one.label), part_of.get(one, ""), score) for one, score in results])
     rows = _read(path)
     of_good = [row for row in rows if row["label"] == Label.GOOD]
@@ -75,10 +75,10 @@ def drawn_one_by_one(folder: Path, preset_name: str, seed: int, path: Path, rate
     """The rates observed on new parts where images are held out one by one, a fifth of the learned half."""
     if not path.exists():
         _, halves = _halved(folder, seed)
-        order = np.random.default_rng(seed).permutation(len(halves.training))
-        fifth = {halves.training[index] for index in order[: len(order) // 5]}
-        learned = [sample for sample in halves.training if sample not in fifth]
-        unseen = [*(sample for sample in halves.training if sample in fifth), *halves.held_out]
+        order = np.random.default_rng(seed).permutation(len(halves.never_held_out))
+        fifth = {halves.never_held_out[index] for index in order[: len(order) // 5]}
+        learned = [sample for sample in halves.never_held_out if sample not in fifth]
+        unseen = [*(sample for sample in halves.never_held_out if sample in fifth), *halves.held_out]
         results = _results(learned, unseen, preset_name, seed)
         _write(path, [(one.name, "held out" if one in fifth else "new part", "", score) for one, score in results])
     rows = _read(path)

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum, auto
@@ -30,8 +31,6 @@ from core.version import VERSION
 _KEY = "cfa-checkpoint"
 _VERSION = 1
 _LOG = logging.getLogger(__name__)
-_MEMBERS = 2
-"""At most, of an ensemble."""
 _DIGEST = hashlib.sha256().digest_size
 _ENDS = "Train without resuming to begin anew."
 _MISFITS = (safetensors.SafetensorError, LookupError, TypeError, ValueError, RuntimeError, AttributeError)
@@ -68,7 +67,7 @@ class Checkpoint:
     """The file of one training.
 
     Args:
-        path: Where it is, or will be; None: nowhere, nothing is kept. An ensemble has a file for each member.
+        path: Where it is, or will be; None: nowhere, nothing is kept. Each network of a training has its file.
         resume: What to do with one that is there. It is replaced after the first epoch at the soonest.
     """
 
@@ -81,15 +80,16 @@ class Checkpoint:
         """Whether there is an unfinished training."""
         return self._path is not None and self._path.exists()
 
-    def of_member(self, number: int) -> "Checkpoint":
-        """That of one member of an ensemble, from 0. Each has a file of its own; the first one's has the name of all.
+    def of_network(self, number: int) -> "Checkpoint":
+        """That of one of the networks that a training makes, from 0. Each has a file of its own.
 
-        What there is of a later one is gone on with where it fits, even if an unfinished training is required.
+        The first one's has the name of all. What there is of a later one is gone on with where it fits, even if an
+        unfinished training is required.
         """
         if self._path is None or number == 0:
             return self
         resume = Resume.IF_IT_FITS if self._resume is Resume.REQUIRED else self._resume
-        return Checkpoint(_file_of(self._path, number), resume)
+        return Checkpoint(self._path.with_name(f"{self._path.name}-{number + 1}"), resume)
 
     def require(self) -> None:
         """See early, before the features are computed, that there is something to go on with where that is asked for.
@@ -139,14 +139,12 @@ class Checkpoint:
     def remove(self) -> None:
         """The training is finished. What cannot be removed stays, and is replaced by the next one."""
         if self._path is not None:
-            for number in reversed(range(_MEMBERS)):
-                with contextlib.suppress(OSError):
-                    _file_of(self._path, number).unlink(missing_ok=True)
-
-
-def _file_of(path: Path, number: int) -> Path:
-    """Of a member, from 0."""
-    return path.with_name(f"{path.name}-{number + 1}") if number else path
+            ours = re.compile(re.escape(self._path.name) + r"(-[1-9]\d*)?")
+            with contextlib.suppress(OSError):
+                for path in self._path.parent.iterdir():
+                    if ours.fullmatch(path.name):
+                        with contextlib.suppress(OSError):
+                            path.unlink(missing_ok=True)
 
 
 def _read(path: Path, fingerprint: str) -> TrainingState:

@@ -70,6 +70,15 @@ class FeatureScale(StrEnum):
     """As the authors: unscaled, but for EfficientNet-B5, whose maps are divided by their channel counts."""
 
 
+class Calibrating(StrEnum):
+    """How good images are held out, to set the first threshold from."""
+
+    CROSS = "cross"
+    """In turns, each time from a network that is made for it; the model learns from all of them (cross-conformal)."""
+    SPLIT = "split"
+    """Once, and kept out of the model (split conformal): its promise is exact, and training takes least time."""
+
+
 class DescriptorStart(StrEnum):
     """The descriptor before training."""
 
@@ -231,7 +240,8 @@ class Training:
         learning_rate: Of the descriptor, under AdamW (amsgrad, no schedule).
         radius_learning_rate: Of the radius.
         weight_decay: Of AdamW.
-        holdout: Share of the good images kept out of training for calibration, 0..0.5.
+        holdout: Share of the good images that are held out together for calibration, 0..0.5.
+        calibration: See `Calibrating`.
         seed: Of every random choice.
         light_variation: By which share the light may vary, 0..0.5: above 0 every image is also learned darker and
             brighter by it, which takes three times the work. Held-out images are scored as they are.
@@ -243,6 +253,7 @@ class Training:
     radius_learning_rate: float = 1e-3
     weight_decay: float = 5e-4
     holdout: float = 0.2
+    calibration: Calibrating = Calibrating.CROSS
     seed: int = 0
     light_variation: float = 0.0
 
@@ -262,6 +273,7 @@ class Training:
 
 
 _BEFORE_CHOICE = {"descriptor_start": DescriptorStart.PUBLISHED, "centre_axes": 0}
+_TRAINING_BEFORE_CHOICE = {"calibration": Calibrating.SPLIT}
 """Of models from before there was a choice."""
 _TRAINING_OF_GLOBAL: dict[str, object] = {"epochs": 1, "learning_rate": 3e-5}
 _TRAINING_OF_POSITIONAL: dict[str, object] = {"epochs": 20, "learning_rate": 1e-3}
@@ -360,7 +372,7 @@ class Config:
                 backbone=str(data["backbone"]),
                 preprocessing=Preprocessing(**pre),
                 method=Method(**(_BEFORE_CHOICE | data["method"])),
-                training=Training(**data["training"]),
+                training=Training(**(_TRAINING_BEFORE_CHOICE | data["training"])),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"The settings cannot be read: {error}.") from error

@@ -104,6 +104,10 @@ class FeatureCache:
         shape = self._layouts[index][0].shape
         return shape[-2], shape[-1]
 
+    def only(self, rows: Sequence[int]) -> "CachedRows":
+        """Some of the pyramids, in that order; nothing is copied."""
+        return CachedRows(self, tuple(rows))
+
     def batch(self, indices: Sequence[int]) -> list[Tensor]:
         """The pyramids of images of one grid shape, stacked: one (b, channels, h, w) float32 map per level."""
         pyramids = [self._get(index) for index in indices]
@@ -143,3 +147,23 @@ class FeatureCache:
             data = self._file.read(math.prod(layout.shape) * 4)
             levels.append(layout.from_file(np.frombuffer(data, dtype=np.float32).copy()).to(self._device))
         return levels
+
+
+class CachedRows(NamedTuple):
+    """Some of the pyramids of a cache, numbered from 0.
+
+    Attributes:
+        cache: Where they are.
+        rows: Their numbers there.
+    """
+
+    cache: FeatureCache
+    rows: tuple[int, ...]
+
+    def shape(self, index: int) -> tuple[int, int]:
+        """As `FeatureCache.shape`."""
+        return self.cache.shape(self.rows[index])
+
+    def batch(self, indices: Sequence[int]) -> list[Tensor]:
+        """As `FeatureCache.batch`."""
+        return self.cache.batch([self.rows[index] for index in indices])

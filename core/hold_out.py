@@ -1,7 +1,7 @@
 """Which good images are kept out of training, to set the threshold from: all images of a part, or none of them."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
@@ -16,25 +16,52 @@ from core.opencv import cv2
 from core.progress import CancelToken, Phase, Progress, Report, silent
 from core.same_part import SIDE, same_part
 
+_MOST_TURNS = 10
+
 
 class HoldOut(NamedTuple):
-    """Good images in two halves, each by name.
+    """Good images, and which of them are held out together, turn after turn.
 
     Attributes:
-        training: To learn from.
-        held_out: To set the threshold from.
-        parts: The number of the part that each of the held-out images shows.
-        all_parts: How many parts all of them show.
+        images: All of them, by name.
+        parts: The number of the part that each of them shows.
+        turns: Of each turn the indices of its images, ascending; none is held out twice. Empty: none is held out.
     """
 
-    training: list[Sample]
-    held_out: list[Sample]
+    images: list[Sample]
     parts: tuple[int, ...]
-    all_parts: int
+    turns: tuple[tuple[int, ...], ...]
+
+    @property
+    def held_out(self) -> list[Sample]:
+        """Those that are held out in some turn, turn after turn."""
+        return [self.images[index] for turn in self.turns for index in turn]
+
+    @property
+    def held_out_parts(self) -> tuple[int, ...]:
+        """The part that each of `held_out` shows."""
+        return tuple(self.parts[index] for turn in self.turns for index in turn)
+
+    @property
+    def never_held_out(self) -> list[Sample]:
+        """Those that are held out in no turn."""
+        held_out = {index for turn in self.turns for index in turn}
+        return [sample for index, sample in enumerate(self.images) if index not in held_out]
+
+    @property
+    def part_count(self) -> int:
+        """How many parts all images show."""
+        return len(set(self.parts))
 
 
 def hold_out(
-    good: Sequence[Sample], share: float, seed: int, *, report: Report = silent, cancel: CancelToken | None = None
+    good: Sequence[Sample],
+    share: float,
+    seed: int,
+    parts_wanted: int = 1,
+    *,
+    report: Report = silent,
+    cancel: CancelToken | None = None,
 ) -> HoldOut:
     """Hold out whole parts by a seeded draw that does not depend on the order given.
 
@@ -43,8 +70,10 @@ def hold_out(
 
     Args:
         good: Defect-free images.
-        share: Of the images to hold out, 0..0.5; no more are, and fewer where parts do not fit.
+        share: Of the images to hold out in a turn, 0..0.5; no more are, and fewer where parts do not fit.
         seed: Of the draw.
+        parts_wanted: How many parts to hold out at least, in all turns together; one turn holds out what its share
+            gives. Fewer where there are no more, or more than ten turns would be needed.
         report: Told of progress.
         cancel: Checked for each image.
 
@@ -59,33 +88,35 @@ def hold_out(
     if share > 0 and len(ordered) > 1:
         count = max(count, 1)
     if count == 0:
-        return HoldOut(ordered, [], (), len(ordered))
+        return HoldOut(ordered, tuple(range(len(ordered))), ())
 
     def compared(done: float) -> None:
         cancel.check()
         report(Progress(Phase.PARTS, int(done * len(ordered)), len(ordered)))
 
     parts = same_part(small_pictures(ordered, report, cancel), count, compared)
-    drawn = _drawn(parts, count, seed)
-    held_out = [index for index in range(len(ordered)) if index in drawn]
-    return HoldOut(
-        [sample for index, sample in enumerate(ordered) if index not in drawn],
-        [ordered[index] for index in held_out],
-        tuple(parts[index] for index in held_out),
-        len(set(parts)),
-    )
+    return HoldOut(ordered, tuple(parts), tuple(_drawn(parts, count, seed, parts_wanted)))
 
 
-def _drawn(parts: Sequence[int], count: int, seed: int) -> set[int]:
-    """Indices of the images of parts drawn at random, `count` at most; parts that do not fit are passed over."""
+def _drawn(parts: Sequence[int], count: int, seed: int, parts_wanted: int) -> Iterator[tuple[int, ...]]:
+    """Indices of the images of parts drawn at random, `count` at most in a turn; what does not fit may in the next."""
     members: defaultdict[int, list[int]] = defaultdict(list)
     for index, part in enumerate(parts):
         members[part].append(index)
-    drawn: set[int] = set()
-    for part in np.random.default_rng(seed).permutation(len(members)).tolist():
-        if len(drawn) + len(members[part]) <= count:
-            drawn.update(members[part])
-    return drawn
+    left, shown = np.random.default_rng(seed).permutation(len(members)).tolist(), 0
+    for _ in range(_MOST_TURNS):
+        turn: list[int] = []
+        passed_over = []
+        for part in left:
+            if len(turn) + len(members[part]) <= count:
+                turn += members[part]
+            else:
+                passed_over.append(part)
+        yield tuple(sorted(turn))
+        shown += len(left) - len(passed_over)
+        left = passed_over
+        if shown >= parts_wanted or not left:
+            return
 
 
 def small_pictures(

@@ -1,9 +1,12 @@
-"""Train one member on good images alone: features once, memory bank once, then descriptor and radius by gradient."""
+"""Train one member on good images alone: features once, then memory bank once, descriptor and radius by gradient.
+
+From the same features the networks are made that score held-out images, each by a training of its own without them.
+"""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,62 +66,121 @@ class Member:
     """What a training leaves behind.
 
     Attributes:
-        network: On the CPU, frozen.
-        images: How many it was trained on.
+        networks: One for each set of images left out; on the CPU, frozen. None: no other image could be read.
+        images: How many the first one was trained on.
         skipped: What could not be read.
-        history: Means over the training steps.
+        history: Means over the training steps of the first one.
     """
 
-    network: CfaModel
+    networks: tuple[CfaModel | None, ...]
     images: int
     skipped: tuple[Skipped, ...]
     history: tuple[StepRecord, ...]
 
+    @property
+    def network(self) -> CfaModel:
+        """The first one."""
+        if self.networks[0] is None:
+            raise RuntimeError("a member has a network")
+        return self.networks[0]
 
-def train_member(training: Sequence[Sample], backbone: Backbone, run: Run, kept: Checkpoint) -> Member:
-    """Train the descriptor of one network, and measure its centres.
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pictures:
+    """What the images became; one gives one picture, or one for each exposure.
+
+    Attributes:
+        masks: Of each picture the (h, w) valid patches.
+        contents: Of each a digest.
+        images: Of each the index of its image.
+        skipped: What could not be read.
+    """
+
+    masks: list[Tensor]
+    contents: list[str]
+    images: list[int]
+    skipped: list[Skipped]
+
+
+def train_member(
+    good: Sequence[Sample], left_out: Sequence[Set[int]], backbone: Backbone, run: Run, kept: Sequence[Checkpoint]
+) -> Member:
+    """Train the descriptor of one network, and measure its centres; do it again without some images, and again.
 
     Args:
-        training: Good images.
-        backbone: Frozen; several members may share it.
+        good: Good images.
+        left_out: For each network the indices of the images that it does not learn from. What they all leave out is not
+            looked at.
+        backbone: Frozen; the networks, and several members, may share it.
         run: See there.
-        kept: Where each epoch is kept; if it holds this very training, it is gone on with.
+        kept: Where each epoch is kept, for each network; if it holds this very training, it is gone on with.
 
     Raises:
         DatasetError: None of the images can be read.
         CheckpointError: The checkpoint was asked for and cannot be used.
         CancelledByUser: The token was set.
     """
-    config = run.config
     budget, half = room_on(run.device, run.memory_budget), run.device.type == "cuda"
+    never = set.intersection(*map(set, left_out))
     with current(run.device), FeatureCache(run.device, budget, half=half) as cache:
-        generator = torch.Generator().manual_seed(config.training.seed)
-        network = CfaModel(
-            backbone,
-            descriptor_ratio=config.method.descriptor_ratio,
-            initial_radius=config.method.initial_radius,
-            start=config.method.descriptor_start,
-            generator=generator,
-        ).to(run.device)
-        if run.device.type == "cpu":
-            left_alone(network.compile_backbone, run.cancel)
-        masks, contents, skipped = _fill(cache, network, training, run)
-        features = Features(cache, network, masks)
-        fingerprint = fingerprint_of(contents, config, network, run.device)
-        left = kept.load(fingerprint)
-        if left is None:
-            set_level_scale(network, features, config, how_many(config.training.light_variation), run.cancel.check)
-            if config.method.descriptor_start is DescriptorStart.ALIGNED:
-                network.descriptor.weigh_coordinates(
-                    told_by_position(features.pictures(lambda _done: run.cancel.check()))
-                )
-            _build_bank(network, features, run)
-        else:
-            restore_network(left, network)
-        history = _optimise(network, features, generator, left, lambda state: kept.save(fingerprint, state), run)
-        _measure_shapes(network, features, run)
+        pictures = _fill(cache, good, never, backbone, run)
+        fits = []
+        for number, (without, own) in enumerate(zip(left_out, kept, strict=True)):
+            rows = [row for row, image in enumerate(pictures.images) if image not in without]
+            told = replace(run, report=_told_of_turn(run.report, number, len(left_out)))
+            fits.append(_fit(cache, pictures, rows, backbone, told, own) if rows or number == 0 else None)
+    if fits[0] is None:
+        raise RuntimeError("the first network is always made")
+    networks = tuple(None if fit is None else fit[0] for fit in fits)
+    images = len(set(pictures.images) - left_out[0])
+    return Member(networks, images, tuple(pictures.skipped), tuple(fits[0][1]))
+
+
+def _told_of_turn(report: Report, number: int, count: int) -> Report:
+    """Tell in which turn of images held out progress is made; how its loss falls is nobody's concern."""
+
+    def tell(progress: Progress) -> None:
+        report(replace(progress, step=None, turn=number, turns=count - 1))
+
+    return tell if number else report
+
+
+def _network(backbone: Backbone, run: Run, generator: torch.Generator) -> CfaModel:
+    """Untrained, on the device."""
+    method = run.config.method
+    network = CfaModel(
+        backbone,
+        descriptor_ratio=method.descriptor_ratio,
+        initial_radius=method.initial_radius,
+        start=method.descriptor_start,
+        generator=generator,
+    ).to(run.device)
+    if run.device.type == "cpu":
+        left_alone(network.compile_backbone, run.cancel)
+    return network
+
+
+def _fit(
+    cache: FeatureCache, pictures: _Pictures, rows: Sequence[int], backbone: Backbone, run: Run, kept: Checkpoint
+) -> tuple[CfaModel, list[StepRecord]]:
+    """A network that has learned from some of the pictures, on the CPU and frozen, and the history of its training."""
+    config = run.config
+    generator = torch.Generator().manual_seed(config.training.seed)
+    network = _network(backbone, run, generator)
+    features = Features(cache.only(rows), network, [pictures.masks[row] for row in rows])
+    fingerprint = fingerprint_of([pictures.contents[row] for row in rows], config, network, run.device)
+    left = kept.load(fingerprint)
+    if left is None:
+        set_level_scale(network, features, config, how_many(config.training.light_variation), run.cancel.check)
+        if config.method.descriptor_start is DescriptorStart.ALIGNED:
+            network.descriptor.weigh_coordinates(told_by_position(features.pictures(lambda _done: run.cancel.check())))
+        _build_bank(network, features, run)
+    else:
+        restore_network(left, network)
+    history = _optimise(network, features, generator, left, lambda state: kept.save(fingerprint, state), run)
+    _measure_shapes(network, features, run)
     network.requires_grad_(requires_grad=False).cpu()
-    return Member(network.eval(), len(training) - len(skipped), tuple(skipped), tuple(history))
+    return network.eval(), history
 
 
 def _measure_shapes(network: CfaModel, features: Features, run: Run) -> None:
@@ -142,19 +204,15 @@ def _measure_shapes(network: CfaModel, features: Features, run: Run) -> None:
     network.set_shapes(shapes.axes, shapes.basis, shapes.radii)
 
 
-def _fill(
-    cache: FeatureCache, network: CfaModel, samples: Sequence[Sample], run: Run
-) -> tuple[list[Tensor], list[str], list[Skipped]]:
-    """One pass through the backbone; of each picture the (h, w) mask of valid patches and a digest; what was skipped.
-
-    An image gives one picture, or one for each exposure.
-    """
-    masks: list[Tensor] = []
-    contents: list[str] = []
-    skipped: list[Skipped] = []
+def _fill(cache: FeatureCache, good: Sequence[Sample], never: Set[int], backbone: Backbone, run: Run) -> _Pictures:
+    """One pass through the backbone, of all images but some, given by their indices."""
+    pictures = _Pictures([], [], [], [])
+    network = _network(backbone, run, torch.Generator())  # whose features are not scaled yet
     pyramid: Callable[[Tensor], list[Tensor]] = network.pyramid
     if run.device.type == "cuda":
-        pyramid = PooledMaps(network.backbone, run.device)  # nothing is scaled yet
+        pyramid = PooledMaps(network.backbone, run.device)
+    indices = [index for index in range(len(good)) if index not in never]
+    samples = [good[index] for index in indices]
 
     def prepared(sample: Sample) -> tuple[list[NDArray[np.uint8]], NDArray[np.bool_]]:
         image = read_image(sample.path)
@@ -162,23 +220,25 @@ def _fill(
         return exposures(apply(image, place_of.placement), run.config.training.light_variation), place_of.valid
 
     workers = DECODERS if run.device.type == "cuda" else 1
-    with closing(ahead(prepared, samples, workers=workers, waiting=workers * AHEAD)) as pictures:
-        for done in range(len(samples)):
+    with closing(ahead(prepared, samples, workers=workers, waiting=workers * AHEAD)) as decoded:
+        for done, index in enumerate(indices):
             run.cancel.check()
-            sample, picture = next(pictures)
+            sample, picture = next(decoded)
             try:
                 canvases, valid = picture.result()
             except ImageError as error:
-                skipped.append(Skipped(sample.name, str(error)))
+                pictures.skipped.append(Skipped(sample.name, str(error)))
             else:
                 for canvas in canvases:
                     cache.append(pyramid(torch.from_numpy(canvas)[None].to(run.device)))
-                    masks.append(torch.from_numpy(valid))
-                    contents.append(hashlib.sha256(canvas.tobytes()).hexdigest())
+                    pictures.masks.append(torch.from_numpy(valid))
+                    pictures.contents.append(hashlib.sha256(canvas.tobytes()).hexdigest())
+                    pictures.images.append(index)
             run.report(Progress(Phase.FEATURES, done + 1, len(samples)))
-    if not masks:
-        raise DatasetError(f"None of the {len(samples)} training images can be read. The first: {skipped[0].message}")
-    return masks, contents, skipped
+    if not pictures.masks:
+        first = pictures.skipped[0].message
+        raise DatasetError(f"None of the {len(samples)} training images can be read. The first: {first}")
+    return pictures
 
 
 def _build_bank(network: CfaModel, features: Features, run: Run) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from core.atomic_file import write_bytes
 from core.backbone import Backbone, require_state, restore_backbone
-from core.config import Config
+from core.config import Calibrating, Config
 from core.digests import state_digest
 from core.errors import CfaError, ModelFileError
 from core.images import shown
@@ -30,9 +30,10 @@ from core.threshold import Threshold
 from core.trained_model import Calibration, Companion, TrainedModel, TrainingSummary
 from core.version import VERSION
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 """2: with the radii of the centres. 3: with their axes, in half precision, which is all that they have. 4: with how a
-whole picture meets the stride. 5: with the second member of an ensemble, whose backbone is the first one's."""
+whole picture meets the stride. 5: with the second member of an ensemble, whose backbone is the first one's.
+6: with how images are held out."""
 SUFFIX = ".cfa"
 _KEY = "cfa"
 _FIELDS = frozenset(
@@ -100,6 +101,8 @@ def identity(trained: TrainedModel) -> str:
     content = trained.config.to_json()
     if trained.companion is None:
         del content["preprocessing"]["second_scale"]  # a model from before the setting stays the same one
+    if trained.config.training.calibration is Calibrating.SPLIT:
+        del content["training"]["calibration"]  # so here
     settings = json.dumps(content, sort_keys=True)
     units = "" if trained.companion is None else str(trained.companion.units)
     return hashlib.sha256(f"{settings}{units}{state_digest(_state(trained))}".encode()).hexdigest()

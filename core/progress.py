@@ -1,7 +1,7 @@
 """How the engine tells of its progress and hears that it should stop. Knows no thread and no screen."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -62,6 +62,8 @@ class Progress:
         step: In the training phase, the latest record; otherwise None.
         part: Which member of an ensemble it is, from 1.
         parts: How many members there are; 1 for what is done with all of them at once.
+        turn: In which turn of images held out it is, from 1; 0: it is for the model itself.
+        turns: How many turns there are.
     """
 
     phase: Phase
@@ -71,6 +73,8 @@ class Progress:
     step: StepRecord | None = None
     part: int = 1
     parts: int = 1
+    turn: int = 0
+    turns: int = 0
 
 
 class Report(Protocol):
@@ -82,6 +86,15 @@ class Report(Protocol):
 
 def silent(progress: Progress, /) -> None:
     """The report that nobody listens to."""
+
+
+def told_of_part(report: Report, number: int, count: int) -> Report:
+    """Tell which member of an ensemble it is that makes progress, from 0."""
+
+    def tell(progress: Progress) -> None:
+        report(replace(progress, part=number + 1, parts=count))
+
+    return tell if count > 1 else report
 
 
 class CancelToken:

@@ -10,24 +10,23 @@ from pathlib import Path
 import torch
 
 from core.backbone import build_backbone
+from core.calibration import calibrated
 from core.checkpoint import Checkpoint
-from core.config import Config
+from core.config import Calibrating, Config
 from core.counting import counted
 from core.dataset import Sample
 from core.device import choose_device, describe_device, memory_told
-from core.ensemble import unit_of
 from core.feature_cache import DEFAULT_BUDGET
-from core.hold_out import hold_out
-from core.inspection import Failure, Inspection, Inspector
+from core.hold_out import HoldOut, hold_out
 from core.left_alone import left_alone
 from core.member_training import Member, Run, train_member
-from core.progress import CancelToken, Phase, Progress, Report, silent
+from core.progress import CancelToken, Phase, Progress, Report, silent, told_of_part
 from core.threshold import DEFAULT_FALSE_ALARM_RATE, images_needed, percent
-from core.trained_model import Calibration, Companion, Skipped, TrainedModel, TrainingSummary
+from core.trained_model import Calibration, TrainedModel, TrainingSummary
 
 FEW_IMAGES = 10
-_UNIT_IMAGES = 20
-"""Of the training images, where none is held out to take a member's unit from."""
+PARTS_HELD_OUT = images_needed(0.02)
+"""At least, in turns, where there are so many: the threshold of 5 % is then the third highest of their scores."""
 
 
 def train(
@@ -44,7 +43,7 @@ def train(
     """Train a model.
 
     Args:
-        good: Defect-free images; a share of them (`config.training.holdout`) is held out for calibration.
+        good: Defect-free images; of them some are held out for calibration (`config.training.holdout`, `calibration`).
         config: Every setting; the same settings, images and device give the same model.
         weights: A weights file for the backbone; None: embedded, or timm's hub.
         device: auto, cpu, cuda or cuda:N.
@@ -70,45 +69,29 @@ def train(
     kept = checkpoint or Checkpoint(None)
     kept.require()
     report(Progress(Phase.READING, 0, 0))
-    training, held_out, parts, all_parts = hold_out(
-        good, config.training.holdout, config.training.seed, report=report, cancel=cancel
-    )
+    wanted = PARTS_HELD_OUT if config.training.calibration is Calibrating.CROSS else 1
+    plan = hold_out(good, config.training.holdout, config.training.seed, wanted, report=report, cancel=cancel)
+    left_out = _left_out(plan, config.training.calibration)
     with memory_told():
         backbone = left_alone(partial(build_backbone, config.backbone, weights), cancel)
         members = []
         for number, of_member in enumerate(config.members):
-            told = _told_of(report, number, len(config.members))
+            told = told_of_part(report, number, len(config.members))
             run = Run(of_member, chosen, memory_budget, told, cancel)
-            members.append(train_member(training, backbone, run, kept.of_member(number)))
-    results = partial(_results, device=device, cancel=cancel)
-    summary, created = _summary(members, chosen), datetime.now(UTC).isoformat(timespec="seconds")
-    trained = TrainedModel(config.members[0], members[0].network, Calibration(), None, summary, created)
-    if len(members) > 1:
-        second = replace(trained, config=config.members[1], network=members[1].network)
-        seen = held_out or training[:_UNIT_IMAGES]
-        units = [
-            _unit(results(member, seen, report=_told_of(report, number, len(members))))
-            for number, member in enumerate((trained, second))
-        ]
-        trained = replace(trained, config=config, companion=Companion(second.network, (units[0], units[1])))
-    calibrated = _calibrated(trained, results(trained, held_out, report=report), parts)
-    notes = tuple(_notes(calibrated, len(good), all_parts))
-    summary = replace(calibrated.summary, seconds=time.monotonic() - started, notes=notes)
-    return replace(calibrated, summary=summary)
+            files = [kept.of_network(number * len(left_out) + network) for network in range(len(left_out))]
+            members.append(train_member(plan.images, left_out, backbone, run, files))
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    plain = TrainedModel(config, members[0].network, Calibration(), None, _summary(members, chosen), created)
+    trained = calibrated(plain, members, plan, left_out, device, report, cancel)
+    notes = tuple(_notes(trained, len(good), plan.part_count))
+    summary = replace(trained.summary, seconds=time.monotonic() - started, notes=notes)
+    return replace(trained, summary=summary)
 
 
-def _told_of(report: Report, number: int, count: int) -> Report:
-    """Tell which member of an ensemble it is that makes progress."""
-
-    def tell(progress: Progress) -> None:
-        report(replace(progress, part=number + 1, parts=count))
-
-    return tell if count > 1 else report
-
-
-def _unit(results: Sequence[Inspection | Failure]) -> float:
-    """Of a member, from its results for good images."""
-    return unit_of([result.score for result in results if isinstance(result, Inspection)])
+def _left_out(plan: HoldOut, calibration: Calibrating) -> list[frozenset[int]]:
+    """What each network does not learn from; the model's own stands first."""
+    turns = [frozenset(turn) for turn in plan.turns]
+    return [frozenset(), *turns] if calibration is Calibrating.CROSS or not turns else turns
 
 
 def _summary(members: Sequence[Member], device: torch.device) -> TrainingSummary:
@@ -124,31 +107,6 @@ def _summary(members: Sequence[Member], device: torch.device) -> TrainingSummary
         level_scale=tuple(factor for member in members for factor in member.network.level_scale.tolist()),
         history=tuple(record for member in members for record in member.history),
     )
-
-
-def _results(
-    trained: TrainedModel, samples: Sequence[Sample], *, device: str, report: Report, cancel: CancelToken
-) -> list[Inspection | Failure]:
-    """Of good images, by the path that every later inspection takes."""
-
-    def tell(progress: Progress) -> None:
-        report(Progress(Phase.CALIBRATING, progress.done, progress.total))
-
-    report(Progress(Phase.CALIBRATING, 0, len(samples)))
-    inspector = Inspector(trained, device=device, cancel=cancel)
-    return list(inspector.inspect_many(samples, report=tell, cancel=cancel))
-
-
-def _calibrated(trained: TrainedModel, held_out: Sequence[Inspection | Failure], parts: Sequence[int]) -> TrainedModel:
-    """The model with the scores of its held-out images, and its first threshold."""
-    failures = [Skipped(result.sample.name, result.message) for result in held_out if isinstance(result, Failure)]
-    found = [(result, part) for result, part in zip(held_out, parts, strict=True) if isinstance(result, Inspection)]
-    names, scores = tuple(result.sample.name for result, _ in found), tuple(result.score for result, _ in found)
-    shown = tuple(part for _, part in found)
-    calibration = Calibration(names, scores, shown if len(set(shown)) < len(shown) else ())
-    skipped = (*trained.summary.skipped, *failures)
-    summary = replace(trained.summary, held_out=len(found), skipped=skipped)
-    return replace(trained, calibration=calibration, threshold=calibration.first_threshold(), summary=summary)
 
 
 def _notes(trained: TrainedModel, good: int, all_parts: int) -> Iterator[str]:

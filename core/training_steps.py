@@ -10,7 +10,7 @@ from torch import Tensor
 from core.config import Method
 from core.cuda.recording import Recording
 from core.cuda.training import DeviceSearch, chosen_patches
-from core.feature_cache import FeatureCache
+from core.feature_cache import CachedRows
 from core.loss import cfa_loss
 from core.memory_bank import Described
 from core.model import CfaModel
@@ -21,7 +21,7 @@ from core.training_search import TrainingSearch
 class Features:
     """The cached features and what they become under the descriptor as it stands; the masks are on the CPU."""
 
-    cache: FeatureCache
+    cache: CachedRows
     network: CfaModel
     masks: list[Tensor]
 

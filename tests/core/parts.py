@@ -9,6 +9,7 @@ from PIL import Image
 
 from core.config import (
     Bank,
+    Calibrating,
     Config,
     DescriptorStart,
     FeatureScale,
@@ -46,6 +47,7 @@ TINY = Config(
         radius_learning_rate=1e-3,
         weight_decay=5e-4,
         holdout=0.25,
+        calibration=Calibrating.SPLIT,
         seed=0,
     ),
 )

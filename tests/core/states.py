@@ -16,9 +16,13 @@ def state(trained: TrainedModel) -> dict[str, Tensor]:
     }
 
 
+def same_weights(one: TrainedModel, other: TrainedModel) -> bool:
+    """The same weights, bank and radius of each member."""
+    first, second = state(one), state(other)
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
 def same(one: TrainedModel, other: TrainedModel) -> bool:
     """The same weights, bank, radius, units, scores and threshold."""
-    first, second = state(one), state(other)
-    equal = first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
-    equal = equal and one.units == other.units
+    equal = same_weights(one, other) and one.units == other.units
     return equal and one.calibration == other.calibration and one.threshold == other.threshold

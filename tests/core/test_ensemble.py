@@ -202,7 +202,7 @@ def test_that_a_second_member_left_by_another_training_is_not_gone_on_with(
 ) -> None:
     path = tmp_path / "unfinished"
     train(parts, TWO.with_changes(seed=5), device="cpu", checkpoint=Checkpoint(path))
-    left = Checkpoint(path).of_member(1)
+    left = Checkpoint(path).of_network(1)
     path.unlink()
     assert left.exists
     train(parts, TINY.with_changes(score=Score.TANGENT), device="cpu", checkpoint=Checkpoint(path))

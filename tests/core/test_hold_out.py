@@ -41,14 +41,16 @@ def test_that_the_halves_are_disjoint_whole_seeded_and_blind_to_order(
 ) -> None:
     samples = named(count)
     found = hold_out(samples, share, seed)
-    assert not set(found.training) & set(found.held_out)
-    assert set(found.training) | set(found.held_out) == set(samples)
-    assert len(found.training) + len(found.held_out) == count
-    assert found.training
+    assert set(found.images) == set(samples)
+    assert not set(found.never_held_out) & set(found.held_out)
+    assert set(found.never_held_out) | set(found.held_out) == set(samples)
+    assert len(found.never_held_out) + len(found.held_out) == count
+    assert found.never_held_out
+    assert len(found.turns) == bool(found.held_out)
     assert abs(len(found.held_out) - share * count) <= 1
     assert bool(found.held_out) == (share > 0 and count > 1)
-    assert found.all_parts == count
-    assert len(set(found.parts)) == len(found.held_out)
+    assert found.part_count == count
+    assert len(set(found.held_out_parts)) == len(found.held_out)
     shuffled = samples.copy()
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert hold_out(shuffled, share, seed) == found
@@ -69,24 +71,50 @@ def test_that_all_images_of_a_part_are_held_out_or_none(tmp_path: Path, seed: in
     samples = shots(tmp_path, 20, 3)
     found = hold_out(samples, 0.25, seed)
     assert len(found.held_out) == 15
-    assert not shown(found.training) & shown(found.held_out)
-    assert found.all_parts == 20
-    assert Counter(Counter(found.parts).values()) == {3: 5}
-    of_part = dict(zip(found.parts, (sample.path.stem[-2:] for sample in found.held_out), strict=True))
-    assert [of_part[part] for part in found.parts] == [sample.path.stem[-2:] for sample in found.held_out]
+    assert not shown(found.never_held_out) & shown(found.held_out)
+    assert found.part_count == 20
+    assert Counter(Counter(found.held_out_parts).values()) == {3: 5}
+    of_part = dict(zip(found.held_out_parts, (sample.path.stem[-2:] for sample in found.held_out), strict=True))
+    assert [of_part[part] for part in found.held_out_parts] == [sample.path.stem[-2:] for sample in found.held_out]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 120), st.floats(0.01, 0.5), st.integers(0, 2**31 - 1), st.integers(1, 60))
+def test_that_turns_hold_out_other_images_until_enough_parts_were(
+    count: int, share: float, seed: int, wanted: int
+) -> None:
+    samples = named(count)
+    one, found = hold_out(samples, share, seed), hold_out(samples, share, seed, wanted)
+    assert found.turns[0] == one.turns[0]  # the draw of one turn is that of the first of many
+    size = len(one.held_out)
+    assert all(0 < len(turn) <= size for turn in found.turns)
+    assert len(set(found.held_out)) == len(found.held_out)
+    assert len(found.turns) <= 10
+    if len(found.turns) < 10:
+        assert len(found.held_out) >= min(wanted, count)
+    assert sum(map(len, found.turns[:-1])) < wanted
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_that_the_turns_hold_out_whole_parts_and_in_the_end_all_of_them(tmp_path: Path, seed: int) -> None:
+    found = hold_out(shots(tmp_path, 20, 3), 0.2, seed, 1000)
+    turns = [[found.images[index] for index in turn] for turn in found.turns]
+    assert [len(turn) for turn in turns] == [12, 12, 12, 12, 12]
+    assert sum(len(shown(turn)) for turn in turns) == 20
+    assert found.never_held_out == []
 
 
 def test_that_no_more_is_held_out_than_asked_for_where_parts_do_not_fit(tmp_path: Path) -> None:
     found = hold_out(shots(tmp_path, 8, 3), 0.2, 0)
     assert len(found.held_out) == 3  # of 24 a fifth would be 5
-    assert len(set(found.parts)) == 1
+    assert len(set(found.held_out_parts)) == 1
 
 
 def test_that_without_hold_out_no_image_is_read(tmp_path: Path) -> None:
     told: list[Progress] = []
     samples = shots(tmp_path, 3, 2)
     by_name = sorted(samples, key=lambda sample: sample.name)
-    assert hold_out(samples, 0.0, 0, report=told.append) == HoldOut(by_name, [], (), 6)
+    assert hold_out(samples, 0.0, 0, report=told.append) == HoldOut(by_name, (0, 1, 2, 3, 4, 5), ())
     assert not told
 
 

@@ -117,7 +117,7 @@ def test_that_a_centres_radius_is_the_mean_distance_of_the_good_patches_nearest_
     trained = trained_with(bank=bank, bank_ratio=2, epochs=1, centre_axes=0)
     network, config = trained.network, trained.config
     distances: dict[int, list[float]] = defaultdict(list)
-    for sample in hold_out(parts, config.training.holdout, config.training.seed).training:
+    for sample in hold_out(parts, config.training.holdout, config.training.seed).never_held_out:
         phi = network.describe(network.pyramid(torch.from_numpy(read_image(sample.path))[None])).flatten(0, 2)
         table = torch.cdist(phi, network.bank, compute_mode="donot_use_mm_for_euclid_dist")
         for row, distance in zip(table.argmin(dim=1).tolist(), table.amin(dim=1).tolist(), strict=True):
