@@ -171,7 +171,7 @@ def fingerprint_of(contents: Sequence[str], config: Config, network: CfaModel, d
     """What tells a training from every other one.
 
     Args:
-        contents: Digest of each image that is learned from, in order.
+        contents: Digest of each image that is learned from, in order, and what else is given from outside.
         config: All settings.
         network: Whose backbone counts.
         device: In words of torch.

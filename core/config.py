@@ -241,10 +241,10 @@ class Training:
         radius_learning_rate: Of the radius.
         weight_decay: Of AdamW.
         holdout: Share of the good images that are held out together for calibration, 0..0.5.
-        calibration: See `Calibrating`.
         seed: Of every random choice.
         light_variation: By which share the light may vary, 0..0.5: above 0 every image is also learned darker and
             brighter by it, which takes three times the work. Held-out images are scored as they are.
+        calibration: See `Calibrating`.
     """
 
     epochs: int = 1
@@ -253,9 +253,9 @@ class Training:
     radius_learning_rate: float = 1e-3
     weight_decay: float = 5e-4
     holdout: float = 0.2
-    calibration: Calibrating = Calibrating.CROSS
     seed: int = 0
     light_variation: float = 0.0
+    calibration: Calibrating = Calibrating.CROSS
 
     def __post_init__(self) -> None:
         _hold_to_types(self)

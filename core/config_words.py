@@ -2,7 +2,18 @@
 
 import dataclasses
 
-from core.config import PRESETS, Bank, Config, DescriptorStart, FeatureScale, Preprocessing, Resizing, Score, StrideFit
+from core.config import (
+    PRESETS,
+    Bank,
+    Calibrating,
+    Config,
+    DescriptorStart,
+    FeatureScale,
+    Preprocessing,
+    Resizing,
+    Score,
+    StrideFit,
+)
 from core.counting import counted
 from core.threshold import percent
 
@@ -21,7 +32,10 @@ def _settings(config: Config) -> Config:
 def in_words(config: Config) -> str:
     """The settings in one line."""
     method, training = config.method, config.training
-    held_out = f"{percent(training.holdout)} of the good images held out" if training.holdout else "no image held out"
+    held_out = "no image held out"
+    if training.holdout:
+        turns = " in turns" if training.calibration is Calibrating.CROSS else ""
+        held_out = f"{percent(training.holdout)} of the good images held out{turns}"
     epochs = counted(training.epochs, "epoch")
     light = f"; light may vary by ± {percent(training.light_variation)}" if training.light_variation else ""
     return (

@@ -1,6 +1,7 @@
 """Train one member on good images alone: features once, then memory bank once, descriptor and radius by gradient.
 
 From the same features the networks are made that score held-out images, each by a training of its own without them.
+They measure in the unit of the model itself, its factors of the levels: scores could not be compared otherwise.
 """
 
 import hashlib
@@ -124,25 +125,23 @@ def train_member(
     never = set.intersection(*map(set, left_out))
     with current(run.device), FeatureCache(run.device, budget, half=half) as cache:
         pictures = _fill(cache, good, never, backbone, run)
-        fits = []
-        for number, (without, own) in enumerate(zip(left_out, kept, strict=True)):
-            rows = [row for row, image in enumerate(pictures.images) if image not in without]
-            told = replace(run, report=_told_of_turn(run.report, number, len(left_out)))
-            fits.append(_fit(cache, pictures, rows, backbone, told, own) if rows or number == 0 else None)
-    if fits[0] is None:
-        raise RuntimeError("the first network is always made")
-    networks = tuple(None if fit is None else fit[0] for fit in fits)
-    images = len(set(pictures.images) - left_out[0])
-    return Member(networks, images, tuple(pictures.skipped), tuple(fits[0][1]))
+        rows = [[row for row, image in enumerate(pictures.images) if image not in without] for without in left_out]
+        own, history = _fit(cache, pictures, rows[0], backbone, None, run, kept[0])
+        networks: list[CfaModel | None] = [own]
+        for number, (some, file) in enumerate(zip(rows[1:], kept[1:], strict=True), start=1):
+            told = replace(run, report=_told_of_turn(run.report, number, len(left_out) - 1))
+            networks.append(_fit(cache, pictures, some, backbone, own.level_scale, told, file)[0] if some else None)
+    images = len({pictures.images[row] for row in rows[0]})
+    return Member(tuple(networks), images, tuple(pictures.skipped), tuple(history))
 
 
 def _told_of_turn(report: Report, number: int, count: int) -> Report:
     """Tell in which turn of images held out progress is made; how its loss falls is nobody's concern."""
 
     def tell(progress: Progress) -> None:
-        report(replace(progress, step=None, turn=number, turns=count - 1))
+        report(replace(progress, step=None, turn=number, turns=count))
 
-    return tell if number else report
+    return tell
 
 
 def _network(backbone: Backbone, run: Run, generator: torch.Generator) -> CfaModel:
@@ -161,17 +160,30 @@ def _network(backbone: Backbone, run: Run, generator: torch.Generator) -> CfaMod
 
 
 def _fit(
-    cache: FeatureCache, pictures: _Pictures, rows: Sequence[int], backbone: Backbone, run: Run, kept: Checkpoint
+    cache: FeatureCache,
+    pictures: _Pictures,
+    rows: Sequence[int],
+    backbone: Backbone,
+    scale: Tensor | None,
+    run: Run,
+    kept: Checkpoint,
 ) -> tuple[CfaModel, list[StepRecord]]:
-    """A network that has learned from some of the pictures, on the CPU and frozen, and the history of its training."""
+    """A network that has learned from some of the pictures, on the CPU and frozen, and the history of its training.
+
+    Its levels have the factors `scale`, or where that is None those that suit its pictures.
+    """
     config = run.config
     generator = torch.Generator().manual_seed(config.training.seed)
     network = _network(backbone, run, generator)
     features = Features(cache.only(rows), network, [pictures.masks[row] for row in rows])
-    fingerprint = fingerprint_of([pictures.contents[row] for row in rows], config, network, run.device)
+    contents = [pictures.contents[row] for row in rows] + ([] if scale is None else [str(scale.tolist())])
+    fingerprint = fingerprint_of(contents, config, network, run.device)
     left = kept.load(fingerprint)
     if left is None:
-        set_level_scale(network, features, config, how_many(config.training.light_variation), run.cancel.check)
+        if scale is None:
+            set_level_scale(network, features, config, how_many(config.training.light_variation), run.cancel.check)
+        else:
+            network.level_scale.copy_(scale)
         if config.method.descriptor_start is DescriptorStart.ALIGNED:
             network.descriptor.weigh_coordinates(told_by_position(features.pictures(lambda _done: run.cancel.check())))
         _build_bank(network, features, run)

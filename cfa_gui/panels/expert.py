@@ -10,7 +10,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QSizePolicy, QSpinBox, QWidget
 
 from cfa_gui import theme
-from core.config import Bank, Config, FeatureScale, Resizing, Score
+from core.config import Bank, Calibrating, Config, FeatureScale, Resizing, Score
 
 BACKBONES = (
     ("lite0", "Lite0 (built in)"),
@@ -135,13 +135,21 @@ FIELDS: tuple[Choice | Number, ...] = (
     Number(
         "holdout",
         "Held out",
-        "Share of the good images kept out of the learning, to set the threshold from (hold-out for calibration).",
+        "Share of the good images held out at a time, to set the threshold from (hold-out for calibration).",
         0,
         50,
         lambda c: c.training.holdout,
         step=5,
         suffix=" %",
         factor=100,
+    ),
+    Choice(
+        "calibration",
+        "Hold out",
+        "In turns: the model learns from all good images, and each is scored by one that was made without it "
+        "(cross-conformal). Once: those held out are not learned from at all (split conformal), which trains faster.",
+        ((Calibrating.CROSS, "In turns"), (Calibrating.SPLIT, "Once")),
+        lambda c: c.training.calibration,
     ),
     Number(
         "light_variation",

@@ -7,6 +7,7 @@ from cfa_gui import theme
 from cfa_gui.models.comparison import Comparison
 from cfa_gui.models.pace import clock_text
 from cfa_gui.panels import parts
+from core.config import Calibrating
 from core.trained_model import TrainedModel
 
 
@@ -21,10 +22,14 @@ def learned_sentences(model: TrainedModel) -> tuple[str, ...]:
     ]
     if scores:
         rate, held_out = model.calibration.smallest_rate(), model.calibration.in_words()
-        sentences.append(f"How high a good part may score, from {held_out}: {min(scores):.3f} to {max(scores):.3f}.")
+        crossed = model.config.training.calibration is Calibrating.CROSS
+        sentences.append(
+            f"How high a good part may score, from {held_out}: {min(scores):.3f} to {max(scores):.3f}."
+            + (" Each was scored by a model that had not learned from it." if crossed else "")
+        )
         sentences.append(
             f"The smallest false-alarm rate that can be promised with them is {rate:.1%} "
-            "(split conformal prediction). More good parts allow a smaller one."
+            f"({'cross-' if crossed else 'split '}conformal prediction). More good parts allow a smaller one."
         )
     else:
         sentences.append("No image was held out, so no false-alarm rate can be promised.")

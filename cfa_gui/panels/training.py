@@ -14,7 +14,7 @@ from cfa_gui.panels.expert import ExpertForm
 from cfa_gui.panels.learned import LearnedBox
 from cfa_gui.panels.words import progress_text, share_done
 from cfa_gui.widgets.loss_plot import LossPlot
-from core.config import Config
+from core.config import Calibrating, Config, Training
 from core.counting import counted
 from core.progress import Progress, StepRecord
 
@@ -203,16 +203,7 @@ class TrainingPanel(parts.Panel):
             self._doing.setText("")
         self._learned.setVisible(at_rest and session.model is not None)
         self._learned.set_save_enabled(enabled=allowed.save)
-        share = session.config.training.holdout
-        held = round(count * share)
-        self._hint.setText(
-            "Open good parts first: drop a folder on this window."
-            if not count
-            else f"{held} of the {count} good images are held out: they are not learned from, "
-            "so their scores tell how high a good part may score."
-            if held
-            else "No image is held out with these settings, so no false-alarm rate can be promised."
-        )
+        self._hint.setText(_hint(session.config.training, count))
 
     @Slot(object, object)
     def _on_progress(self, progress: Progress, estimate: Estimate) -> None:
@@ -241,3 +232,21 @@ class TrainingPanel(parts.Panel):
         model = self._session.model
         if model is not None:
             self._learned.show_model(model, unsaved=self._session.model_unsaved)
+
+
+def _hint(training: Training, count: int) -> str:
+    """What becomes of the good images."""
+    held = round(count * training.holdout)
+    if not count:
+        return "Open good parts first: drop a folder on this window."
+    if not held:
+        return "No image is held out with these settings, so no false-alarm rate can be promised."
+    if training.calibration is Calibrating.SPLIT:
+        return (
+            f"{held} of the {count} good images are held out: they are not learned from, "
+            "so their scores tell how high a good part may score."
+        )
+    return (
+        f"All {count} good images are learned from. To tell how high a good part may score, "
+        f"{held} at a time are held out and scored by a model made without them."
+    )

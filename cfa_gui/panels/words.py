@@ -36,7 +36,8 @@ def share_done(progress: Progress) -> float | None:
 def progress_text(progress: Progress, estimate: Estimate) -> str:
     """One line: phase, how far, how fast, how long still."""
     part = f" (scale {progress.part} of {progress.parts})" if progress.parts > 1 else ""
-    words = [f"{PHASES[progress.phase]}{part}"]
+    turn = f"Held out, {progress.turn} of {progress.turns}: " if progress.turn else ""
+    words = [f"{turn}{PHASES[progress.phase]}{part}"]
     if progress.total > 0:
         unit = _ONE.get(progress.unit, progress.unit) if progress.total == 1 else progress.unit
         words.append(f"{_amount(progress.done)} of {_amount(progress.total)} {unit}")

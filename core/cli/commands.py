@@ -12,7 +12,7 @@ import typer
 
 from core.cli import output as out
 from core.cli.options import ClusterAddress, Device, Json, ModelPath, cards, require_finite
-from core.config import Bank, preset
+from core.config import Bank, Calibrating, preset
 from core.errors import ConfigError
 
 app = typer.Typer()
@@ -72,7 +72,11 @@ def train(
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over the training images.")] = None,
     holdout: Annotated[
         float | None,
-        typer.Option(metavar="F", help="Share of the good images, 0 to 0.5, that only sets the threshold."),
+        typer.Option(metavar="F", help="Share of the good images, 0 to 0.5, held out at a time to set the threshold."),
+    ] = None,
+    calibration: Annotated[
+        Calibrating | None,
+        typer.Option(metavar="NAME", help="cross: held out in turns, all are learned from; split: once, not learned."),
     ] = None,
     light_variation: Annotated[
         float | None,
@@ -87,8 +91,8 @@ def train(
 ) -> None:
     """Train a model on good images and write it to one file.
 
-    Settings that are not given are the preset's. After each epoch the training is kept in FILE.unfinished (that of a
-    second scale in FILE.unfinished-2) until the model is written.
+    Settings that are not given are the preset's. After each epoch the training is kept in FILE.unfinished (those of
+    further networks in FILE.unfinished-2 and so on) until the model is written.
     """
     with out.outcome(as_json=as_json) as cancel:
         config = preset(preset_name).with_changes(
@@ -100,6 +104,7 @@ def train(
             descriptor_ratio=descriptor_ratio,
             epochs=epochs,
             holdout=holdout,
+            calibration=calibration,
             light_variation=light_variation,
             seed=seed,
         )

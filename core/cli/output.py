@@ -179,7 +179,7 @@ class ProgressBars:
             TextColumn("{task.fields[detail]}"),
             console=_stderr,
         )
-        self._tasks: dict[tuple[Phase, int, int], TaskID] = {}
+        self._tasks: dict[tuple[Phase, int, int, int], TaskID] = {}
 
     def __enter__(self) -> "ProgressBars":
         self._bars.start()
@@ -192,13 +192,15 @@ class ProgressBars:
         """A `core.progress.Report`."""
         if progress.total <= 0:
             return
-        which = progress.phase, progress.part, progress.parts
+        which = progress.phase, progress.part, progress.parts, progress.turn
         task = self._tasks.get(which)
         if task is None:
             self._finish()
             name = progress.phase.value.capitalize()
             if progress.parts > 1:
                 name += f", scale {progress.part} of {progress.parts}"
+            if progress.turn:
+                name += f", held out {progress.turn} of {progress.turns}"
             task = self._bars.add_task(name, total=progress.total, unit=progress.unit, detail="")
             self._tasks[which] = task
         step = progress.step
