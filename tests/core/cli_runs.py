@@ -98,14 +98,14 @@ class Command:
 @cache
 def model_bytes() -> bytes:
     """A model file trained on `write_dataset`, trained once for all tests."""
-    from core.config import preset
+    from core.config import Calibrating, preset
     from core.dataset import good_samples
     from core.model_file import save_model
     from core.training import train
 
     with TemporaryDirectory() as folder:
         good = good_samples(write_dataset(Path(folder) / "parts"))
-        config = preset("fast").with_changes(image_size=64, holdout=0.5)
+        config = preset("fast").with_changes(image_size=64, holdout=0.5, calibration=Calibrating.SPLIT)
         save_model(train(good, config, device="cpu"), Path(folder) / "part.cfa")
         return (Path(folder) / "part.cfa").read_bytes()
 

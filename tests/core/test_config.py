@@ -6,6 +6,7 @@ import pytest
 from core.config import (
     PRESETS,
     Bank,
+    Calibrating,
     Config,
     DescriptorStart,
     FeatureScale,
@@ -42,6 +43,12 @@ def test_that_a_model_from_before_the_setting_says_that_its_descriptor_began_as_
     data = Config().to_json()
     del data["method"]["descriptor_start"]
     assert Config.from_json(data).method.descriptor_start is DescriptorStart.PUBLISHED
+
+
+def test_that_a_model_from_before_the_setting_was_calibrated_by_images_it_did_not_learn_from() -> None:
+    data = Config().to_json()
+    assert data["training"].pop("calibration") == "cross"
+    assert Config.from_json(data).training.calibration is Calibrating.SPLIT
 
 
 def test_that_a_whole_picture_of_a_model_from_before_the_setting_is_padded() -> None:

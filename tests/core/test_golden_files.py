@@ -5,11 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.config import Calibrating
 from core.inspection import Inspector
 from core.model_file import FORMAT_VERSION, identity, load_model
 
 GOLDEN = Path(__file__).parent / "golden"
-SCORES = {1: 8.654245376586914, 2: 4.587654113769531, 3: 6.351617336273193, 4: 6.713681221008301, 5: 7.1783857345581055}
+SCORES = {
+    1: 8.654245376586914,
+    2: 4.587654113769531,
+    3: 6.351617336273193,
+    4: 6.713681221008301,
+    5: 7.1783857345581055,
+    6: 5.068089008331299,
+}
 
 
 def stripes() -> "np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]":
@@ -37,3 +45,8 @@ def test_that_a_file_of_a_past_version_opens_with_its_scores(version: int) -> No
 )
 def test_that_a_model_from_before_the_second_scale_is_still_the_same_one(version: int, digest: str) -> None:
     assert identity(load_model(GOLDEN / f"format-{version}.cfa")) == digest
+
+
+def test_that_a_model_from_before_cross_calibration_says_that_its_images_were_held_out_once() -> None:
+    assert load_model(GOLDEN / "format-5.cfa").config.training.calibration is Calibrating.SPLIT
+    assert load_model(GOLDEN / "format-6.cfa").config.training.calibration is Calibrating.CROSS

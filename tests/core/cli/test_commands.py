@@ -57,13 +57,13 @@ def model(tmp_path: Path) -> Path:
 def test_that_training_writes_one_model_and_says_what_it_is(cfa: Cfa, parts: Path, tmp_path: Path) -> None:
     done = cfa("train", parts, "--out", tmp_path / "part.cfa", "--test", parts, *TRAIN_OPTIONS)
     assert done.status == 0
-    for said in ("part.cfa", "20 images", "20 good images", "at most 5 %", "Image AUROC", "AUPRO", "Pixel AUROC"):
+    for said in ("part.cfa", "40 images", "40 good images", "at most 5 %", "Image AUROC", "AUPRO", "Pixel AUROC"):
         assert said in done.out
     assert "━" not in done.out
     for phase in ("Reading", "Features", "Memory bank", "Training", "Calibrating", "Inspecting"):
         assert phase in done.err
     assert list(files(tmp_path)) == ["part.cfa"]
-    assert len(load_model(tmp_path / "part.cfa").calibration.scores) == HELD_OUT
+    assert len(load_model(tmp_path / "part.cfa").calibration.scores) == GOOD
 
 
 def test_that_training_prints_one_json_object_for_machines(cfa: Cfa, parts: Path, tmp_path: Path) -> None:
@@ -71,15 +71,14 @@ def test_that_training_prints_one_json_object_for_machines(cfa: Cfa, parts: Path
     assert done.status == 0
     assert done.json["model"] == str(tmp_path / "part.cfa")
     assert done.json["config"]["training"]["seed"] == 1
-    assert done.json["summary"]["images"] == GOOD - HELD_OUT
-    assert done.json["calibration"]["images"] == HELD_OUT
-    assert done.json["threshold"]["policy"] == {"kind": "false_alarm_rate", "rate": 0.05, "images": HELD_OUT}
+    assert done.json["summary"]["images"] == done.json["calibration"]["images"] == GOOD
+    assert done.json["threshold"]["policy"] == {"kind": "false_alarm_rate", "rate": 0.05, "images": GOOD}
     assert done.json["evaluation"]["image_auroc"] == 1.0
 
 
 def test_that_every_option_of_training_reaches_the_model(cfa: Cfa, parts: Path, tmp_path: Path) -> None:
     options = "--image-size 48 --bank mean --bank-ratio 2 --descriptor-ratio 4 --epochs 2 --holdout 0.25 --seed 7"
-    options += " --light-variation 0.1"
+    options += " --light-variation 0.1 --calibration split"
     done = cfa("train", parts, "--out", tmp_path / "part.cfa", "--backbone", "lite0", *options.split(), "--json")
     assert done.status == 0
     config = load_model(tmp_path / "part.cfa").config
@@ -87,6 +86,7 @@ def test_that_every_option_of_training_reaches_the_model(cfa: Cfa, parts: Path, 
     assert (config.method.bank.value, config.method.bank_ratio, config.method.descriptor_ratio) == ("mean", 2, 4)
     assert (config.training.epochs, config.training.holdout, config.training.seed) == (2, 0.25, 7)
     assert config.training.light_variation == 0.1
+    assert config.training.calibration.value == "split"
 
 
 @pytest.mark.parametrize("as_json", [False, True])

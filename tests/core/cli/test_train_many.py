@@ -32,7 +32,7 @@ def test_that_each_data_set_gives_the_model_of_cfa_train_and_one_that_fails_stop
     assert rows["broken"]["state"] == "failed"
     assert rows["broken"]["message"]
     assert rows["bottle"]["state"] == "trained"
-    assert (int(rows["bottle"]["images"]), int(rows["bottle"]["held_out"])) == (5, 1)
+    assert (int(rows["bottle"]["images"]), int(rows["bottle"]["held_out"])) == (6, 6)
     assert float(rows["bottle"]["image_auroc"]) > 0.5
     alone = cfa("train", tmp_path / "plant/bottle", "--out", tmp_path / "alone.cfa", *OPTIONS)
     assert alone.status == 0, alone.err
