@@ -73,7 +73,8 @@ def hold_out(
         share: Of the images to hold out in a turn, 0..0.5; no more are, and fewer where parts do not fit.
         seed: Of the draw.
         parts_wanted: How many parts to hold out at least, in all turns together; one turn holds out what its share
-            gives. Fewer where there are no more, or more than ten turns would be needed.
+            gives. Fewer where there are no more, where more than ten turns would be needed, or another turn would hold
+            out less than half of the share.
         report: Told of progress.
         cancel: Checked for each image.
 
@@ -115,7 +116,7 @@ def _drawn(parts: Sequence[int], count: int, seed: int, parts_wanted: int) -> It
         yield tuple(sorted(turn))
         shown += len(left) - len(passed_over)
         left = passed_over
-        if shown >= parts_wanted or not left:
+        if shown >= parts_wanted or 2 * sum(len(members[part]) for part in left) < count:
             return
 
 

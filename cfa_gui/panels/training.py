@@ -175,6 +175,11 @@ class TrainingPanel(parts.Panel):
         tips = {name: tip for name, _text, tip in PRESETS}
         self._remark.setText(tips.get(config.preset, "Your own settings; choose a preset to go back to it."))
         self._expert_toggle.setText("Expert settings (changed)" if custom else "Expert settings")
+        self._show_hint()
+
+    def _show_hint(self) -> None:
+        samples = self._session.samples
+        self._hint.setText(_hint(self._session.config.training, len(samples.good) if samples else 0))
 
     @Slot()
     def _on_state(self) -> None:
@@ -203,7 +208,7 @@ class TrainingPanel(parts.Panel):
             self._doing.setText("")
         self._learned.setVisible(at_rest and session.model is not None)
         self._learned.set_save_enabled(enabled=allowed.save)
-        self._hint.setText(_hint(session.config.training, count))
+        self._show_hint()
 
     @Slot(object, object)
     def _on_progress(self, progress: Progress, estimate: Estimate) -> None:

@@ -26,7 +26,7 @@ from cfa_gui.panels.learned import learned_sentences
 from cfa_gui.panels.words import progress_text
 from cfa_gui.widgets.wheel import let_wheel_scroll
 from cfa_gui.workbench import Workbench
-from core.config import Bank, Region, preset
+from core.config import Bank, Calibrating, Region, preset
 from core.progress import Phase, Progress, StepRecord
 from tests.cfa_gui.bench import Bench, texts_of, turn_wheel
 from tests.cfa_gui.fake_engine import write_picture
@@ -176,9 +176,19 @@ def test_that_the_second_member_of_an_ensemble_begins_the_plot_anew(bench: Bench
 
 def test_that_the_training_panel_says_what_is_held_out_and_what_was_learned(bench: Bench, work: Workbench) -> None:
     bench.open_parts()
-    assert "2 of the 12 good images are held out" in texts_of(work.training)
+    assert "All 12 good images are learned from. To tell how high a good part may score, 2 at a time are held out" in (
+        texts_of(work.training)
+    )
+    config = bench.session.config
+    bench.session.set_config(config.with_changes(calibration=Calibrating.SPLIT))
+    assert "2 of the 12 good images are held out: they are not learned from" in texts_of(work.training)
+    bench.session.set_config(config.with_changes(holdout=0.0))
+    assert "No image is held out with these settings" in texts_of(work.training)
+    bench.session.set_config(config)
     bench.train()
     said = texts_of(work.training)
+    assert "Each was scored by a model that had not learned from it." in said
+    assert "(cross-conformal prediction)" in said
     assert "What it learned" in said
     assert "smallest false-alarm rate that can be promised with them is 3.2%" in said
     assert "784" in said
@@ -210,6 +220,8 @@ def test_that_progress_reads_as_a_line() -> None:
     assert progress_text(shapes, Estimate()) == "Shaping the memory of good · 1,080 of 2,160 centres"
     assert progress_text(Progress(Phase.INSPECTING, 1, 1_234_567), Estimate()).endswith("1 of 1,234,567 images")
     second = Progress(Phase.FEATURES, 20, 60, part=2, parts=2)
+    turn = Progress(Phase.TRAINING, 0.5, 1, "epochs", turn=2, turns=3)
+    assert progress_text(turn, Estimate()) == "Held out, 2 of 3: Learning · 0.5 of 1 epoch"
     assert progress_text(second, Estimate()) == "Computing features (scale 2 of 2) · 20 of 60 images"
 
 

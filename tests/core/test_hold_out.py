@@ -91,7 +91,7 @@ def test_that_turns_hold_out_other_images_until_enough_parts_were(
     assert len(set(found.held_out)) == len(found.held_out)
     assert len(found.turns) <= 10
     if len(found.turns) < 10:
-        assert len(found.held_out) >= min(wanted, count)
+        assert len(found.held_out) >= wanted or 2 * len(found.never_held_out) < size  # no turn for a few
     assert sum(map(len, found.turns[:-1])) < wanted
 
 
