@@ -36,7 +36,6 @@ def calibrated(
     plain: TrainedModel,
     members: Sequence[Member],
     plan: HoldOut,
-    left_out: Sequence[frozenset[int]],
     device: str,
     report: Report,
     cancel: CancelToken,
@@ -47,7 +46,6 @@ def calibrated(
         plain: With the first member's network, and the settings of all.
         members: As trained.
         plan: Which images are held out.
-        left_out: What each network of a member has not learned from; the model's own stands first.
         device: Where images are inspected: auto, cpu, cuda or cuda:N.
         report: Told of progress.
         cancel: Checked for each image.
@@ -56,7 +54,7 @@ def calibrated(
         CancelledByUser: The token was set.
     """
     scored = partial(_scored, device=device, cancel=cancel)
-    networks, turns = tuple(member.network for member in members), _turns(plan, left_out, members)
+    networks, turns = tuple(member.network for member in members), _turns(plan, members)
     units: list[float] = []
     if len(members) > 1:
         seen = turns or [_Turn(plan.images[:_UNIT_IMAGES], (), networks)]
@@ -67,12 +65,11 @@ def calibrated(
     return _with_scores(_of_networks(plain, networks, units), found, [part for turn in turns for part in turn.parts])
 
 
-def _turns(plan: HoldOut, left_out: Sequence[frozenset[int]], members: Sequence[Member]) -> list[_Turn]:
+def _turns(plan: HoldOut, members: Sequence[Member]) -> list[_Turn]:
     """The images of each turn with the networks that have not seen them, where there was anything to learn from."""
     turns = []
-    for turn in plan.turns:
-        of_turn = left_out.index(frozenset(turn))
-        networks = tuple(network for member in members if (network := member.networks[of_turn]) is not None)
+    for turn, of_members in zip(plan.turns, zip(*(member.of_turns for member in members), strict=True), strict=True):
+        networks = tuple(network for network in of_members if network is not None)
         if len(networks) == len(members):
             parts = tuple(plan.parts[index] for index in turn)
             turns.append(_Turn([plan.images[index] for index in turn], parts, networks))

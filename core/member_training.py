@@ -20,7 +20,7 @@ from core.alignment import told_by_position
 from core.backbone import Backbone
 from core.centre_shapes import centre_shapes
 from core.checkpoint import Checkpoint, TrainingState, fingerprint_of, restore, restore_network, state_of
-from core.config import Bank, Config, DescriptorStart, Score
+from core.config import Bank, Calibrating, Config, DescriptorStart, Score
 from core.cuda.network import PooledMaps
 from core.dataset import Sample
 from core.device import current, room_on
@@ -67,23 +67,18 @@ class Member:
     """What a training leaves behind.
 
     Attributes:
-        networks: One for each set of images left out; on the CPU, frozen. None: no other image could be read.
-        images: How many the first one was trained on.
+        network: On the CPU, frozen.
+        of_turns: For each turn a network that has not learned from its images; None: no other image could be read.
+        images: How many it was trained on.
         skipped: What could not be read.
-        history: Means over the training steps of the first one.
+        history: Means over the training steps.
     """
 
-    networks: tuple[CfaModel | None, ...]
+    network: CfaModel
+    of_turns: tuple[CfaModel | None, ...]
     images: int
     skipped: tuple[Skipped, ...]
     history: tuple[StepRecord, ...]
-
-    @property
-    def network(self) -> CfaModel:
-        """The first one."""
-        if self.networks[0] is None:
-            raise RuntimeError("a member has a network")
-        return self.networks[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,17 +99,18 @@ class _Pictures:
 
 
 def train_member(
-    good: Sequence[Sample], left_out: Sequence[Set[int]], backbone: Backbone, run: Run, kept: Sequence[Checkpoint]
+    good: Sequence[Sample], turns: Sequence[Set[int]], backbone: Backbone, run: Run, kept: Sequence[Checkpoint]
 ) -> Member:
-    """Train the descriptor of one network, and measure its centres; do it again without some images, and again.
+    """Train the descriptor of one network, and measure its centres; in cross calibration once more for each turn.
 
     Args:
         good: Good images.
-        left_out: For each network the indices of the images that it does not learn from. What they all leave out is not
-            looked at.
+        turns: Of each turn the indices of the images that are held out together. In split calibration there is one at
+            most, and what it holds out is not looked at.
         backbone: Frozen; the networks, and several members, may share it.
         run: See there.
-        kept: Where each epoch is kept, for each network; if it holds this very training, it is gone on with.
+        kept: Where each epoch is kept, for the network itself and for that of each turn; if one holds this very
+            training, it is gone on with.
 
     Raises:
         DatasetError: None of the images can be read.
@@ -122,17 +118,18 @@ def train_member(
         CancelledByUser: The token was set.
     """
     budget, half = room_on(run.device, run.memory_budget), run.device.type == "cuda"
-    never = set.intersection(*map(set, left_out))
+    split = bool(turns) and run.config.training.calibration is Calibrating.SPLIT
     with current(run.device), FeatureCache(run.device, budget, half=half) as cache:
-        pictures = _fill(cache, good, never, backbone, run)
-        rows = [[row for row, image in enumerate(pictures.images) if image not in without] for without in left_out]
-        own, history = _fit(cache, pictures, rows[0], backbone, None, run, kept[0])
-        networks: list[CfaModel | None] = [own]
-        for number, (some, file) in enumerate(zip(rows[1:], kept[1:], strict=True), start=1):
-            told = replace(run, report=_told_of_turn(run.report, number, len(left_out) - 1))
-            networks.append(_fit(cache, pictures, some, backbone, own.level_scale, told, file)[0] if some else None)
-    images = len({pictures.images[row] for row in rows[0]})
-    return Member(tuple(networks), images, tuple(pictures.skipped), tuple(history))
+        pictures = _fill(cache, good, turns[0] if split else frozenset(), backbone, run)
+        rows = range(len(pictures.images))
+        network, history = _fit(cache, pictures, rows, backbone, None, run, kept[0])
+        of_turns: list[CfaModel | None] = [network] if split else []
+        for number, turn in enumerate(turns if not split else (), start=1):
+            told = replace(run, report=_told_of_turn(run.report, number, len(turns)))
+            others = [row for row in rows if pictures.images[row] not in turn]
+            fit = _fit(cache, pictures, others, backbone, network.level_scale, told, kept[number]) if others else None
+            of_turns.append(fit and fit[0])
+    return Member(network, tuple(of_turns), len(set(pictures.images)), tuple(pictures.skipped), tuple(history))
 
 
 def _told_of_turn(report: Report, number: int, count: int) -> Report:
@@ -216,14 +213,14 @@ def _measure_shapes(network: CfaModel, features: Features, run: Run) -> None:
     network.set_shapes(shapes.axes, shapes.basis, shapes.radii)
 
 
-def _fill(cache: FeatureCache, good: Sequence[Sample], never: Set[int], backbone: Backbone, run: Run) -> _Pictures:
+def _fill(cache: FeatureCache, good: Sequence[Sample], without: Set[int], backbone: Backbone, run: Run) -> _Pictures:
     """One pass through the backbone, of all images but some, given by their indices."""
     pictures = _Pictures([], [], [], [])
     network = _network(backbone, run, torch.Generator())  # whose features are not scaled yet
     pyramid: Callable[[Tensor], list[Tensor]] = network.pyramid
     if run.device.type == "cuda":
         pyramid = PooledMaps(network.backbone, run.device)
-    indices = [index for index in range(len(good)) if index not in never]
+    indices = [index for index in range(len(good)) if index not in without]
     samples = [good[index] for index in indices]
 
     def prepared(sample: Sample) -> tuple[list[NDArray[np.uint8]], NDArray[np.bool_]]:

@@ -226,8 +226,12 @@ def false_alarm_threshold(good_scores: ArrayLike, rate: float, parts: Sequence[i
     add up to (m + 1)(1 - rate) (Lee, Barber and Willett, Distribution-free inference with hierarchical data, 2023).
     With one image of each part that is the same.
 
+    Where images are held out in turns, the scores are of networks that learned from fewer images than the model did,
+    which scores new good parts no higher; the promise then rests on that and is no theorem (cross-conformal prediction:
+    Vovk 2015; with the models kept, twice the rate is one: Barber, Candès, Ramdas and Tibshirani 2021, CV+).
+
     Args:
-        good_scores: Scores of good images that the model was not trained on, (n,).
+        good_scores: Scores of good images by a network that was not trained on them, (n,).
         rate: Above 0 and below 1.
         parts: The number of the part that each image shows, (n,); empty: a part each.
 

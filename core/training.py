@@ -17,7 +17,7 @@ from core.counting import counted
 from core.dataset import Sample
 from core.device import choose_device, describe_device, memory_told
 from core.feature_cache import DEFAULT_BUDGET
-from core.hold_out import HoldOut, hold_out
+from core.hold_out import hold_out
 from core.left_alone import left_alone
 from core.member_training import Member, Run, train_member
 from core.progress import CancelToken, Phase, Progress, Report, silent, told_of_part
@@ -26,7 +26,7 @@ from core.trained_model import Calibration, TrainedModel, TrainingSummary
 
 FEW_IMAGES = 10
 PARTS_HELD_OUT = images_needed(0.02)
-"""At least, in turns, where there are so many: the threshold of 5 % is then the third highest of their scores."""
+"""At least, in turns, where there are so many: enough to promise 2 %."""
 
 
 def train(
@@ -71,27 +71,21 @@ def train(
     report(Progress(Phase.READING, 0, 0))
     wanted = PARTS_HELD_OUT if config.training.calibration is Calibrating.CROSS else 1
     plan = hold_out(good, config.training.holdout, config.training.seed, wanted, report=report, cancel=cancel)
-    left_out = _left_out(plan, config.training.calibration)
+    turns = [frozenset(turn) for turn in plan.turns]
     with memory_told():
         backbone = left_alone(partial(build_backbone, config.backbone, weights), cancel)
         members = []
         for number, of_member in enumerate(config.members):
             told = told_of_part(report, number, len(config.members))
             run = Run(of_member, chosen, memory_budget, told, cancel)
-            files = [kept.of_network(number * len(left_out) + network) for network in range(len(left_out))]
-            members.append(train_member(plan.images, left_out, backbone, run, files))
+            files = [kept.of_network(turn * len(config.members) + number) for turn in range(1 + len(turns))]
+            members.append(train_member(plan.images, turns, backbone, run, files))
     created = datetime.now(UTC).isoformat(timespec="seconds")
     plain = TrainedModel(config, members[0].network, Calibration(), None, _summary(members, chosen), created)
-    trained = calibrated(plain, members, plan, left_out, device, report, cancel)
+    trained = calibrated(plain, members, plan, device, report, cancel)
     notes = tuple(_notes(trained, len(good), plan.part_count))
     summary = replace(trained.summary, seconds=time.monotonic() - started, notes=notes)
     return replace(trained, summary=summary)
-
-
-def _left_out(plan: HoldOut, calibration: Calibrating) -> list[frozenset[int]]:
-    """What each network does not learn from; the model's own stands first."""
-    turns = [frozenset(turn) for turn in plan.turns]
-    return [frozenset(), *turns] if calibration is Calibrating.CROSS or not turns else turns
 
 
 def _summary(members: Sequence[Member], device: torch.device) -> TrainingSummary:

@@ -103,6 +103,8 @@ class TrainingPanel(parts.Panel):
         )
         self._learned = LearnedBox()
         self._doing = parts.body()
+        self._doing.setMinimumHeight(2 * self._doing.fontMetrics().lineSpacing())  # one line or two: nothing moves
+        self._doing.setAlignment(Qt.AlignmentFlag.AlignBottom)
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setAccessibleName("Progress of the training")

@@ -60,7 +60,7 @@ def test_that_training_writes_one_model_and_says_what_it_is(cfa: Cfa, parts: Pat
     for said in ("part.cfa", "40 images", "40 good images", "at most 5 %", "Image AUROC", "AUPRO", "Pixel AUROC"):
         assert said in done.out
     assert "━" not in done.out
-    for phase in ("Reading", "Features", "Memory bank", "Training", "Calibrating", "Inspecting"):
+    for phase in ("Reading", "Features", "Memory bank", "Training", "held out 2 of 2", "Calibrating", "Inspecting"):
         assert phase in done.err
     assert list(files(tmp_path)) == ["part.cfa"]
     assert len(load_model(tmp_path / "part.cfa").calibration.scores) == GOOD
