@@ -25,8 +25,8 @@ from core.threshold import DEFAULT_FALSE_ALARM_RATE, images_needed, percent
 from core.trained_model import Calibration, TrainedModel, TrainingSummary
 
 FEW_IMAGES = 10
-PARTS_HELD_OUT = images_needed(0.02)
-"""At least, in turns, where there are so many: enough to promise 2 %."""
+PARTS_HELD_OUT = images_needed(DEFAULT_FALSE_ALARM_RATE / 2)
+"""At least, in turns, where there are so many: of fewer the highest score alone would be the first threshold."""
 
 
 def train(

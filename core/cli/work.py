@@ -26,7 +26,7 @@ from core.training import train as train_model
 UNFINISHED = ".unfinished"
 """What the name of a model has after it while it is trained."""
 SAMPLE_PARTS_GOOD = 100
-"""Of them 20 are held out at a time, which is enough to promise a false-alarm rate of 5 %, and 60 in all, for 2 %."""
+"""Of them 20 are held out at a time, which is enough to promise a false-alarm rate of 5 %, and 40 in all."""
 
 
 @dataclass(frozen=True, slots=True)
