@@ -28,6 +28,7 @@ from core.hold_out import hold_out
 from core.inspection import Inspection, Inspector
 from core.metrics import image_auroc
 from core.samples import Label, Sample
+from core.threshold import FalseAlarmRate
 from core.trained_model import TrainedModel
 from core.training import train
 
@@ -98,7 +99,7 @@ def _figures(
     trained: TrainedModel, new: Sequence[Sample], parts: Sequence[int], defects: Sequence[Sample]
 ) -> dict[str, float]:
     calibration, threshold = trained.calibration, trained.threshold
-    if threshold is None:
+    if threshold is None or not isinstance(threshold.policy, FalseAlarmRate):
         raise ValueError("no image was held out")
     inspector = Inspector(trained)
     of_new, of_defects = (_scores(inspector, samples) for samples in (new, defects))
@@ -106,7 +107,7 @@ def _figures(
     return {
         "held_out": len(calibration.scores),
         "held_out_parts": calibration.part_count,
-        "promised": calibration.smallest_rate() if calibration.smallest_rate() > 0.05 else 0.05,
+        "promised": threshold.policy.rate,
         "false_alarms": share_of_parts(of_new > threshold.value, parts),
         "misses": float((of_defects <= threshold.value).mean()),
         "image_auroc": image_auroc(np.concatenate((of_new, of_defects)), labels),

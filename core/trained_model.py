@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The good images that were held out from training, and their scores.
+    """The good images that were held out, and their scores by a network that has not learned from them.
 
     Attributes:
         names: Relative to the folder of good images.
-        scores: By the same path as at inspection, the model being the one after the last epoch.
+        scores: By the same path as at inspection, after the last epoch: of the model itself in split calibration, in
+            cross calibration of the network of their turn.
         parts: The number of the part that each of them shows; empty: a part each. See `core.hold_out`.
     """
 
