@@ -140,12 +140,12 @@ FIELDS: tuple[Choice | Number, ...] = (
         50,
         lambda c: c.training.holdout,
         step=5,
-        suffix=" %",
+        suffix=" % at a time",
         factor=100,
     ),
     Choice(
         "calibration",
-        "Hold out",
+        "How held out",
         "In turns: the model learns from all good images, and each is scored by one that was made without it "
         "(cross-conformal). Once: those held out are not learned from at all (split conformal), which trains faster.",
         ((Calibrating.CROSS, "In turns"), (Calibrating.SPLIT, "Once")),
