@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from core.compiled_network import converted
 from core.folding import CONSTANTS, FoldedSearch
 from core.neighbours import CANDIDATES
 from core.openvino_runtime import CompiledModel
@@ -22,24 +21,21 @@ _ROWS_IN_PARTS = 4
 class CompiledSearch:
     """Images in, nearest centres of every patch out; may be called from any thread."""
 
-    def __init__(
-        self, pooled: nn.Module, example: Tensor, folded: FoldedSearch, strides: Sequence[int], count: int
-    ) -> None:
+    def __init__(self, front: Any, folded: FoldedSearch, strides: Sequence[int], count: int) -> None:
         """Compile.
 
         Args:
-            pooled: From (b, H, W, 3) uint8 images to one (b, channels, h_l, w_l) map per level; in `eval()` mode.
-            example: Images to trace it with.
+            front: An `openvino.Model` from (b, H, W, 3) uint8 images to one (b, channels, h_l, w_l) map per level, of
+                which the search becomes a part.
             folded: What the maps are searched with.
             strides: Pixels per cell of each level.
             count: How many centres for each patch.
 
         Raises:
             ImportError: OpenVINO is not installed.
-            RuntimeError: It cannot take this network.
+            RuntimeError: It cannot compile the search.
         """
         self._strides, self._rows = tuple(strides), _ROWS_IN_PARTS if folded.in_parts else _ROWS
-        front = converted(pooled, (example,))
         front.reshape({0: [-1, -1, -1, 3]})
         self._model = CompiledModel(_from_images(front, folded, count, self._rows))
 

@@ -197,7 +197,9 @@ def k_means(points: Tensor, count: int, seed: int, report: Callable[[int, int], 
     else:
         random = np.random.default_rng(seed)
         start = values[random.permutation(len(values))[:count]]
-        model = MiniBatchKMeans(count, init=start, n_init=1, batch_size=_KMEANS_BATCH, random_state=seed)
+        model = MiniBatchKMeans(
+            count, init=start, n_init=1, batch_size=_KMEANS_BATCH, random_state=seed, compute_labels=False
+        )
         total = _KMEANS_PASSES * -(-len(values) // _KMEANS_BATCH)
         report(0, total)
         for done, rows in enumerate(_batches(len(values), random), start=1):

@@ -1,6 +1,7 @@
 """The network of CFA: frozen pyramid, descriptor, memory bank and radius. Its state is parameters and buffers only."""
 
 from collections.abc import Sequence
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.backbone import Backbone
-from core.compiled_network import CompiledNetwork, checked, compiled, largest_difference
+from core.compiled_network import CompiledNetwork, checked, compiled, converted, largest_difference
 from core.compiled_search import CompiledSearch
 from core.config import DescriptorStart, Score
 from core.descriptor import Descriptor
@@ -107,7 +108,7 @@ class CfaModel(nn.Module):
         if len(self.bank) >= count and count not in self._fast_searches:
             probes, strides = self._probes(), self.backbone.strides
             search = self._fast_searches[count] = checked(
-                lambda: CompiledSearch(_Pooled(self.backbone), probes[0], self.folded(), strides, count),
+                lambda: CompiledSearch(_front(self.backbone, probes[0]), self.folded(), strides, count),
                 lambda fast: max(self._difference(fast, probe, count) for probe in probes),
                 self.backbone.name,
             )
@@ -221,3 +222,11 @@ def centres_needed(score: Score, neighbours: int) -> int:
 
 _COMPILED: WeakKeyDictionary[Backbone, CompiledNetwork | None] = WeakKeyDictionary()
 """Of every backbone alive; several trainings may use one."""
+_FRONTS: WeakKeyDictionary[Backbone, Any] = WeakKeyDictionary()
+
+
+def _front(backbone: Backbone, example: Tensor) -> Any:
+    """The pooled maps as an `openvino.Model` of its own; traced once, however many networks share the backbone."""
+    if backbone not in _FRONTS:
+        _FRONTS[backbone] = converted(_Pooled(backbone), (example,))
+    return _FRONTS[backbone].clone()

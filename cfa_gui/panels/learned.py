@@ -1,6 +1,6 @@
 """What a finished training says about itself, in plain words."""
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from cfa_gui import theme
@@ -94,9 +94,7 @@ class ComparisonTable(QWidget):
 
 
 class LearnedBox(QWidget):
-    """The sentences, which images were held out, and saving."""
-
-    save_wanted = Signal()
+    """The sentences, a comparison with the model before, and which images were held out."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -109,25 +107,21 @@ class LearnedBox(QWidget):
         self._names = parts.caption()
         self._names.hide()
         self._comparison = ComparisonTable()
-        self._save = parts.button("Save the model…", "One file that holds everything (Ctrl+S).", "content-save-outline")
         column = parts.column(self, margin=0)
         column.addWidget(parts.title("What it learned"))
         column.addLayout(self._sentences)
         column.addWidget(self._comparison)
         column.addWidget(self._which, 0, Qt.AlignmentFlag.AlignLeft)
         column.addWidget(self._names)
-        column.addWidget(self._save, 0, Qt.AlignmentFlag.AlignLeft)
         self._which.toggled.connect(self._on_which)
-        self._save.clicked.connect(self.save_wanted)
 
-    def show_model(self, model: TrainedModel, *, unsaved: bool) -> None:
+    def show_model(self, model: TrainedModel) -> None:
         """Tell of a model."""
         parts.clear(self._sentences)
         for sentence in learned_sentences(model):
             self._sentences.addWidget(parts.body(sentence))
         self._names.setText(held_out_text(model))
         self._which.setVisible(bool(model.calibration.names))
-        self._save.setVisible(unsaved)
 
     @property
     def compares(self) -> bool:
@@ -137,10 +131,6 @@ class LearnedBox(QWidget):
     def show_comparison(self, comparison: Comparison | None) -> None:
         """Compare with the model before, if there was one."""
         self._comparison.show_comparison(comparison)
-
-    def set_save_enabled(self, *, enabled: bool) -> None:
-        """Whether the model can be saved now."""
-        self._save.setEnabled(enabled)
 
     @Slot(bool)
     def _on_which(self, shown: bool) -> None:

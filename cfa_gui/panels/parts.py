@@ -90,11 +90,20 @@ def button(text: str, tooltip: str, icon: str = "", *, primary: bool = False) ->
     made.setToolTip(tooltip)
     made.setAccessibleName(text.replace("&", ""))
     made.setAccessibleDescription(tooltip)
-    if primary:
-        made.setProperty("role", "primary")
     if icon:
-        made.setIcon(theme.icon(icon, "on_accent" if primary else "text"))
+        made.setIcon(theme.icon(icon))
+    if primary:
+        set_primary(made, icon, primary=True)
     return made
+
+
+def set_primary(button: QPushButton, icon: str, *, primary: bool) -> None:
+    """Give a button the accent colour, or take it away."""
+    role = "primary" if primary else ""
+    if (button.property("role") or "") != role:
+        theme.set_role(button, role)
+        if icon:
+            button.setIcon(theme.icon(icon, "on_accent" if primary else "text"))
 
 
 def tool_button(text: str, tooltip: str, icon: str, *, checkable: bool = False) -> QToolButton:

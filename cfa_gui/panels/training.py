@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QButtonGroup, QProgressBar, QPushButton, QToolButt
 
 from cfa_gui import theme
 from cfa_gui.models.pace import Estimate
-from cfa_gui.models.run_state import RunState
+from cfa_gui.models.run_state import Allowed, RunState
 from cfa_gui.models.session import Session
 from cfa_gui.panels import parts
 from cfa_gui.panels.expert import ExpertForm
@@ -63,6 +63,7 @@ class TrainingPanel(parts.Panel):
         bottom = parts.column(foot)
         bottom.addWidget(self._doing)
         bottom.addWidget(self._bar)
+        bottom.addWidget(self._save)
         bottom.addWidget(self._train)
         bottom.addWidget(self._cancel)
         layout.addWidget(foot)
@@ -109,6 +110,9 @@ class TrainingPanel(parts.Panel):
         self._bar.setTextVisible(False)
         self._bar.setAccessibleName("Progress of the training")
         self._train = parts.button("Train", "Learn from the good parts (Ctrl+T).", "play", primary=True)
+        self._save = parts.button(
+            "Save the model…", "One file that holds everything (Ctrl+S).", "content-save-outline", primary=True
+        )
         self._cancel = parts.button("Cancel", "Stop; the model that you had stays (Ctrl+.).", "stop")
 
     def _connect(self) -> None:
@@ -117,7 +121,7 @@ class TrainingPanel(parts.Panel):
         self._expert.changed.connect(self.setting_changed)
         self._train.clicked.connect(self.train_wanted)
         self._cancel.clicked.connect(self.cancel_wanted)
-        self._learned.save_wanted.connect(self.save_wanted)
+        self._save.clicked.connect(self.save_wanted)
         session.config_changed.connect(self._on_config)
         session.samples_changed.connect(self._on_state)
         session.model_changed.connect(self._on_model)
@@ -189,14 +193,11 @@ class TrainingPanel(parts.Panel):
         allowed = session.allowed()
         training = session.state is RunState.TRAINING
         stopping = session.state is RunState.CANCELLING
-        count = len(session.samples.good) if session.samples else 0
-        self._train.setVisible(not training and not stopping)
-        self._train.setEnabled(allowed.train)
-        self._train.setText(f"Train on {counted(count, 'image')}" if count else "Train")
         self._cancel.setVisible(training or stopping)
         self._cancel.setEnabled(training)
         self._cancel.setText("Cancelling…" if stopping else "Cancel")
         at_rest = not training and not stopping
+        self._show_next(allowed, at_rest=at_rest)
         for part in (*self._buttons.values(), self._remark, self._expert_toggle, self._hint):
             part.setVisible(at_rest)  # the plot gets their room
         self._expert.setVisible(at_rest and self._expert_toggle.isChecked())
@@ -209,8 +210,19 @@ class TrainingPanel(parts.Panel):
         if not training:
             self._doing.setText("")
         self._learned.setVisible(at_rest and session.model is not None)
-        self._learned.set_save_enabled(enabled=allowed.save)
         self._show_hint()
+
+    def _show_next(self, allowed: Allowed, *, at_rest: bool) -> None:
+        """What there is to do: to train, and where there is a model, above all to keep it."""
+        session = self._session
+        count, again = len(session.samples.good) if session.samples else 0, session.model is not None
+        verb = "Train again" if again else "Train"
+        self._train.setText(f"{verb} on {counted(count, 'image')}" if count else verb)
+        parts.set_primary(self._train, "play", primary=not again)
+        self._train.setEnabled(allowed.train)
+        self._train.setVisible(at_rest)
+        self._save.setEnabled(allowed.save)
+        self._save.setVisible(at_rest and again and session.model_unsaved)
 
     @Slot(object, object)
     def _on_progress(self, progress: Progress, estimate: Estimate) -> None:
@@ -238,7 +250,8 @@ class TrainingPanel(parts.Panel):
     def _on_model(self) -> None:
         model = self._session.model
         if model is not None:
-            self._learned.show_model(model, unsaved=self._session.model_unsaved)
+            self._learned.show_model(model)
+        self._on_state()
 
 
 def _hint(training: Training, count: int) -> str:

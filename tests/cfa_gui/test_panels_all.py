@@ -194,6 +194,26 @@ def test_that_the_training_panel_says_what_is_held_out_and_what_was_learned(benc
     assert "784" in said
 
 
+def test_that_the_training_panel_leads_to_training_and_then_to_saving(
+    bench: Bench, work: Workbench, tmp_path: Path
+) -> None:
+    def shown() -> dict[str, bool]:
+        """The text of each button at the foot that is there, and whether it is the one in the accent colour."""
+        panel = work.training
+        buttons = (panel._save, panel._train, panel._cancel)
+        return {one.text().strip(): one.property("role") == "primary" for one in buttons if not one.isHidden()}
+
+    assert shown() == {"Train": True}
+    bench.open_parts()
+    assert shown() == {"Train on 12 images": True}
+    bench.train()
+    assert shown() == {"Save the model…": True, "Train again on 12 images": False}
+    bench.answers.path = tmp_path / "parts.cfa"
+    work.training._save.click()
+    bench.until_idle()
+    assert shown() == {"Train again on 12 images": False}
+
+
 def test_that_images_of_one_part_are_told_wherever_a_promise_is(bench: Bench, work: Workbench) -> None:
     bench.open_parts()
     bench.train()

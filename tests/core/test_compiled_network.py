@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core import compiled_network, compiled_search, openvino_runtime
+from core import compiled_network, openvino_runtime
+from core import model as network
 from core.backbone import Backbone, random_backbone
 from core.compiled_network import CompiledNetwork, compiled
 from core.config import Score
@@ -161,13 +162,19 @@ def test_that_a_model_told_to_compile_uses_it(monkeypatch: pytest.MonkeyPatch, b
 
 def test_that_a_backbone_is_compiled_once_and_not_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     backbone = random_backbone("resnet18")
-    CfaModel(backbone, descriptor_ratio=16, initial_radius=1.0).compile_backbone()
+    first = model_of(backbone)
+    first.compile_backbone()
+    first.compile_all()
     with monkeypatch.context() as patch:
-        patch.setattr(compiled_network, "converted", None)  # would fail if called again
-        again = CfaModel(backbone, descriptor_ratio=16, initial_radius=1.0)
+        for module in (compiled_network, network):
+            patch.setattr(module, "converted", None)  # would fail if called again
+        again = model_of(backbone)
         again.compile_backbone()
+        again.compile_all()
+    images = pictures(1, 32, 32)
+    torch.testing.assert_close(again.nearest(images, 1)[0], model_of(backbone).nearest(images, 1)[0])
     gone = weakref.ref(backbone)
-    del backbone, again
+    del backbone, first, again
     gc.collect()
     assert gone() is None
 
@@ -181,13 +188,13 @@ def test_that_a_network_that_would_give_other_maps_runs_in_torch(
 
 
 def test_that_without_openvino_everything_runs_in_torch(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, backbone: Backbone
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def absent(*_: object) -> None:
         raise ModuleNotFoundError("No module named 'openvino'")
 
-    monkeypatch.setattr(compiled_search, "converted", absent)
-    model = model_of(backbone)
+    monkeypatch.setattr(network, "converted", absent)
+    model = model_of(random_backbone("resnet18"))
     model.compile_all()
     assert model(pictures(1, 32, 32), Score.EXCESS, 3).shape == (1, 8, 8)
-    assert "lite0 runs in torch: No module named 'openvino'" in caplog.text
+    assert "resnet18 runs in torch: No module named 'openvino'" in caplog.text
