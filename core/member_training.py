@@ -120,12 +120,14 @@ def train_member(
     budget, half = room_on(run.device, run.memory_budget), run.device.type == "cuda"
     split = bool(turns) and run.config.training.calibration is Calibrating.SPLIT
     with current(run.device), FeatureCache(run.device, budget, half=half) as cache:
-        pictures = _fill(cache, good, turns[0] if split else frozenset(), backbone, run)
+        cross = () if split else turns
+        own = replace(run, report=_told_of_turn(run.report, 0, len(cross)))
+        pictures = _fill(cache, good, turns[0] if split else frozenset(), backbone, own)
         rows = range(len(pictures.images))
-        network, history = _fit(cache, pictures, rows, backbone, None, run, kept[0])
+        network, history = _fit(cache, pictures, rows, backbone, None, own, kept[0])
         of_turns: list[CfaModel | None] = [network] if split else []
-        for number, turn in enumerate(turns if not split else (), start=1):
-            told = replace(run, report=_told_of_turn(run.report, number, len(turns)))
+        for number, turn in enumerate(cross, start=1):
+            told = replace(run, report=_told_of_turn(run.report, number, len(cross)))
             others = [row for row in rows if pictures.images[row] not in turn]
             fit = _fit(cache, pictures, others, backbone, network.level_scale, told, kept[number]) if others else None
             of_turns.append(fit and fit[0])
@@ -133,10 +135,10 @@ def train_member(
 
 
 def _told_of_turn(report: Report, number: int, count: int) -> Report:
-    """Tell in which turn of images held out progress is made; how its loss falls is nobody's concern."""
+    """Tell in which turn of images held out progress is made; how the loss of a turn falls is nobody's concern."""
 
     def tell(progress: Progress) -> None:
-        report(replace(progress, step=None, turn=number, turns=count))
+        report(replace(progress, step=None if number else progress.step, turn=number, turns=count))
 
     return tell
 

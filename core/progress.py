@@ -63,7 +63,7 @@ class Progress:
         part: Which member of an ensemble it is, from 1.
         parts: How many members there are; 1 for what is done with all of them at once.
         turn: In which turn of images held out it is, from 1; 0: it is for the model itself.
-        turns: How many turns there are.
+        turns: How many turns there are; 0 where it is not known yet.
     """
 
     phase: Phase

@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from cfa_gui.errors import user_message
 from cfa_gui.jobs import Job, JobRunner
 from cfa_gui.models.notices import Notices
-from cfa_gui.models.pace import Pace
+from cfa_gui.models.pace import Pace, Paced
 from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Session
 from core.progress import CancelToken, Progress, Report
@@ -30,6 +30,7 @@ class Task(Generic[T]):
         failed: Receives the exception in place of the usual message.
         ended: Called last, however it went.
         cancelled: What is said where the user cancelled; empty: nothing.
+        pace: Makes estimates from its reports; None: phase by phase.
     """
 
     state: RunState
@@ -39,6 +40,7 @@ class Task(Generic[T]):
     failed: Callable[[BaseException], object] | None = None
     ended: Callable[[], object] | None = None
     cancelled: str = "Cancelled."
+    pace: Paced | None = None
 
 
 class Tasks(QObject):
@@ -54,7 +56,7 @@ class Tasks(QObject):
         self._notices = notices
         self._task: Task[Any] | None = None
         self._job: Job | None = None
-        self._pace = Pace()
+        self._pace: Paced = Pace()
         self._outcome: Callable[[], object] | None = None
 
     def start(self, task: Task[Any], runner: JobRunner | None = None) -> None:
@@ -69,7 +71,7 @@ class Tasks(QObject):
         """
         self._session.enter(task.state)
         self._task = task
-        self._pace = Pace()
+        self._pace = task.pace or Pace()
         self._outcome = None
         self._job = job = (runner or self._runner).submit(task.work)
         job.progressed.connect(self._on_progressed)

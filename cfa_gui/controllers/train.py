@@ -12,6 +12,7 @@ from cfa_gui.errors import user_message
 from cfa_gui.models.comparison import earlier
 from cfa_gui.models.engine import Engine
 from cfa_gui.models.notices import Notices
+from cfa_gui.models.pace import TrainingPace
 from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Session
 from cfa_gui.settings import SettingsStore
@@ -93,6 +94,7 @@ class TrainController(QObject):
                 progressed=self._on_progressed,
                 failed=self._on_failed,
                 cancelled=f"Training cancelled. {kept}",
+                pace=TrainingPace(config, len(good)),
             )
         )
         self.started.emit()

@@ -9,7 +9,7 @@ from cfa_gui.models.pace import Estimate
 from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Session
 from cfa_gui.panels import parts
-from cfa_gui.panels.words import progress_text, share_done
+from cfa_gui.panels.words import progress_text
 from cfa_gui.widgets.stat import Stat
 from core.counting import counted
 from core.export.words import Exported, Format
@@ -246,7 +246,7 @@ class DeployPanel(parts.Panel):
     def _on_progress(self, progress: Progress, estimate: Estimate) -> None:
         if self._session.state is not RunState.EXPORTING:
             return
-        share = share_done(progress)
+        share = estimate.share
         self._doing.setText(progress_text(progress, estimate))
         self._bar.setRange(0, 0 if share is None else 1000)
         if share is not None:

@@ -7,7 +7,7 @@ from cfa_gui import theme
 from cfa_gui.models.pace import Estimate
 from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Keeping, Session
-from cfa_gui.panels.words import progress_text, share_done
+from cfa_gui.panels.words import progress_text
 from core.counting import counted
 from core.progress import Progress
 
@@ -104,7 +104,7 @@ class StatusPanel(QStatusBar):
             return
         waiting = "" if self._session.facilities else "Loading the engine… · "
         self._message.setText(waiting + progress_text(progress, estimate))
-        share = share_done(progress)
+        share = estimate.share
         if share is None:
             self._bar.setRange(0, 0)
         else:

@@ -12,7 +12,7 @@ from cfa_gui.models.session import Session
 from cfa_gui.panels import parts
 from cfa_gui.panels.expert import ExpertForm
 from cfa_gui.panels.learned import LearnedBox
-from cfa_gui.panels.words import progress_text, share_done
+from cfa_gui.panels.words import progress_text
 from cfa_gui.widgets.loss_plot import LossPlot
 from core.config import Calibrating, Config, Training
 from core.counting import counted
@@ -229,7 +229,7 @@ class TrainingPanel(parts.Panel):
         if self._session.state is not RunState.TRAINING:
             return
         self._doing.setText(progress_text(progress, estimate))
-        share = share_done(progress)
+        share = estimate.share
         if share is None:
             self._bar.setRange(0, 0)
         else:

@@ -26,13 +26,6 @@ PHASES = {
 _ONE = {"images": "image", "epochs": "epoch", "batches": "batch", "models": "model", "pages": "page"}
 
 
-def share_done(progress: Progress) -> float | None:
-    """How far the phase is, 0..1, or None where it cannot be told: the bar then only moves."""
-    if progress.total <= 0:
-        return None
-    return min(1.0, progress.done / progress.total)
-
-
 def progress_text(progress: Progress, estimate: Estimate) -> str:
     """One line: phase, how far, how fast, how long still."""
     part = f" (scale {progress.part} of {progress.parts})" if progress.parts > 1 else ""
@@ -44,7 +37,7 @@ def progress_text(progress: Progress, estimate: Estimate) -> str:
     if estimate.rate is not None and progress.unit == "images":
         words.append(f"{estimate.rate:.1f} images/s")
     if estimate.seconds_left is not None:
-        words.append(f"{clock_text(estimate.seconds_left)} left")
+        words.append(f"{'about ' if estimate.roughly else ''}{clock_text(estimate.seconds_left)} left")
     return " · ".join(words)
 
 

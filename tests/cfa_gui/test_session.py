@@ -1,4 +1,4 @@
-"""Run state, samples, review, maps and pace: the truth, without a window."""
+"""Run state, samples, review and maps: the truth, without a window."""
 
 import tempfile
 import time
@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from cfa_gui.models.flagged import listed_regions, map_rectangle
 from cfa_gui.models.maps import MapStore
-from cfa_gui.models.pace import Pace, clock_text
 from cfa_gui.models.review import Group, Mark, Query, Review, Show, Sort
 from cfa_gui.models.run_state import Facts, ImpossibleTransitionError, RunState, allowed, require_transition
 from cfa_gui.models.samples import SampleSet, count_sizes, merge
@@ -20,7 +19,6 @@ from core.config import Preprocessing, Region, Resizing
 from core.dataset import Dataset, Label, Layout, Sample
 from core.leftovers import remove_leftovers
 from core.placement import place
-from core.progress import Phase, Progress
 from core.threshold import manual_threshold
 from tests.cfa_gui.fake_engine import fake_model
 
@@ -276,22 +274,6 @@ def test_that_regions_are_listed_in_pixels_of_the_picture() -> None:
     assert region.area == pytest.approx(5000)
     assert region.peak == 5
     assert map_rectangle(where) == (0, 0, 200, 100)
-
-
-# pace
-
-
-def test_that_the_time_left_follows_from_the_rate_of_the_phase() -> None:
-    pace = Pace()
-    assert pace.update(Progress(Phase.FEATURES, 0, 100), 0.0).seconds_left is None
-    estimate = pace.update(Progress(Phase.FEATURES, 20, 100), 2.0)
-    assert estimate.rate == pytest.approx(10)
-    assert estimate.seconds_left == pytest.approx(8)
-    assert pace.update(Progress(Phase.TRAINING, 0, 30, "epochs"), 3.0).rate is None
-
-
-def test_that_times_read_as_a_clock() -> None:
-    assert [clock_text(value) for value in (0, 41.4, 61, 3729)] == ["0:00", "0:41", "1:01", "1:02:09"]
 
 
 # session

@@ -132,8 +132,7 @@ def test_that_progress_tells_the_turns_and_shows_the_loss_of_the_model_alone(few
     told: list[Progress] = []
     trained = train(few, CROSS, device="cpu", report=told.append)
     assert list(dict.fromkeys((p.turn, p.turns) for p in told if p.phase is Phase.TRAINING)) == [
-        (0, 0),
-        *((turn, 3) for turn in (1, 2, 3)),
+        (turn, 3) for turn in range(4)
     ]
     assert {progress.turn for progress in told if progress.step} == {0}
     assert [progress.step for progress in told if progress.step] == list(trained.summary.history)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
+from cfa_gui.models.pace import Estimate
 from cfa_gui.models.review import Group, Mark
 from cfa_gui.models.session import Collection
 from core.progress import Phase, Progress
@@ -49,6 +50,22 @@ def saved_model(data_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     config = preset("standard").with_changes(image_size=64, epochs=1)
     save_model(train(open_dataset(data_set).good, config, device="cpu"), path)
     return path
+
+
+def test_that_one_bar_fills_once_from_the_first_image_read_to_the_last_one_held_out(
+    open_desk: Callable[[], RealDesk], data_set: Path
+) -> None:
+    desk = open_desk()
+    desk.open_parts(data_set)
+    told: list[tuple[Progress, Estimate]] = []
+    desk.parts.session.progressed.connect(lambda progress, estimate: told.append((progress, estimate)))
+    desk.train()
+    training = [(progress, estimate) for progress, estimate in told if progress.phase is not Phase.INSPECTING]
+    shares = [estimate.share for _, estimate in training]
+    assert shares == sorted(shares)  # type: ignore[type-var]
+    assert max(progress.turn for progress, _ in training) > 1
+    assert training[-1][0].phase is Phase.CALIBRATING
+    assert shares[-1] == pytest.approx(1)
 
 
 def test_that_a_model_saved_and_opened_elsewhere_gives_the_same_scores_bit_for_bit(
