@@ -1,6 +1,6 @@
 """Place and shape of the good patches around each centre, measured after the training: an ellipsoid."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -15,6 +15,8 @@ DIRECTIONS = 192
 """Common directions, those of the largest variance around all centres, of which the axes of each are made."""
 _AT_ONCE = 4_000_000
 """Numbers in the covariances that are held at once."""
+_GROUPS = 256
+"""Looked at between two reports."""
 _PATCHES = 8192
 """Of which the distances are measured at once."""
 _PRIOR_SPREAD = 30
@@ -83,7 +85,7 @@ def centre_shapes(
         report: Told now and then how many centres have axes, all of them again and again in the end; may raise to
             cancel.
     """
-    centres, sample = _centred(_sample(images, count, bank, seed), bank)
+    centres, sample = _centred(_sample(images, count, bank, seed), bank, report)
     found, basis = _axes(_groups(sample, len(bank)), min(axes, bank.shape[1] - 1), report)
     radii = _radii(sample, ellipsoids(centres, found, basis), lambda: report(len(bank)))
     return Shapes(centres.cpu(), found.cpu(), basis.cpu(), radii)
@@ -102,11 +104,10 @@ def _sample(images: Iterable[Described], count: int, bank: Tensor, seed: int) ->
     return _Sample(torch.cat(steps), torch.cat(rows))
 
 
-def _centred(sample: _Sample, bank: Tensor) -> tuple[Tensor, _Sample]:
+def _centred(sample: _Sample, bank: Tensor, report: Callable[[int], None]) -> tuple[Tensor, _Sample]:
     """The centres where the means of their patches are, and the sample seen from there."""
-    means = torch.stack(
-        [group.float().mean(dim=0) if len(group) else torch.zeros_like(bank[0]) for group in _groups(sample, len(bank))]
-    )
+    groups = _told(_groups(sample, len(bank)), report)
+    means = torch.stack([group.float().mean(dim=0) if len(group) else torch.zeros_like(bank[0]) for group in groups])
     return bank + means, sample._replace(steps=sample.steps - means.half()[sample.rows[:, 0]])
 
 
@@ -117,12 +118,19 @@ def _groups(sample: _Sample, centres: int) -> tuple[Tensor, ...]:
     return torch.split(sample.steps[nearest.argsort(stable=True)], sizes.tolist())
 
 
+def _told(groups: tuple[Tensor, ...], report: Callable[[int], None]) -> Iterator[Tensor]:
+    """The groups, and a word now and then that no centre has axes yet."""
+    for number, group in enumerate(groups):
+        if number % _GROUPS == 0:
+            report(0)
+        yield group
+
+
 def _axes(groups: tuple[Tensor, ...], axes: int, report: Callable[[int], None]) -> tuple[Tensor, Tensor]:
     """(M, axes, R) axes and their (R, D') basis, from the steps from each centre to its patches."""
-    report(0)
     channels = groups[0].shape[1]
     total = torch.zeros(channels, channels, device=groups[0].device)
-    for group in groups:
+    for group in _told(groups, report):
         values = group.float()
         total += values.T @ values
     common = total / sum(len(group) for group in groups)

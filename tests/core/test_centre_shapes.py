@@ -153,3 +153,24 @@ def test_that_the_seed_draws_the_patches_where_there_are_too_many(monkeypatch: p
 
     assert all(torch.equal(one, other) for one, other in zip(measured(4), measured(4), strict=True))
     assert not torch.equal(measured(4).radii, measured(5).radii)
+
+
+def test_that_it_tells_of_itself_and_may_be_stopped_long_before_the_first_axes_are_found() -> None:
+    bank = 20 * random(4, WIDTH, seed=3)
+    images, told = images_around(bank, spread_along(directions(2), 1.0, 0.1), 10), []
+
+    def report(done: int) -> None:
+        told.append(done)
+        if len(told) == stop:
+            raise InterruptedError
+
+    stop = 0
+    centre_shapes(images, 10, bank, 2, seed=0, report=report)
+    assert told == sorted(told)
+    assert told[-1] == 4
+    assert told.count(0) == 2  # while the centres are moved, and while what is common to all is measured
+    for last in (1, 2):
+        stop = last
+        told.clear()
+        with pytest.raises(InterruptedError):
+            centre_shapes(images, 10, bank, 2, seed=0, report=report)
