@@ -12,12 +12,17 @@ from cfa_gui.controllers.threshold import ThresholdController
 from cfa_gui.jobs import JobRunner
 from cfa_gui.models.engine import Engine, Inspected, NotInspected
 from cfa_gui.models.notices import Notices
+from cfa_gui.models.review import Group
 from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Collection, Session
 from cfa_gui.settings import SettingsStore
 from core.counting import counted
 from core.dataset import Sample, find_samples
 from core.progress import CancelToken, Progress, Report
+from core.threshold import Threshold
+
+_ENOUGH = 8
+_NEARLY_ALL = 0.8
 
 
 class InspectController(QObject):
@@ -80,10 +85,10 @@ class InspectController(QObject):
         wanted, engine, device = tuple(samples), self._engine, self._settings.preferences.device
         arrived = self._arrived = deque()
 
-        def work(report: Report, cancel: CancelToken) -> int:
+        def work(report: Report, cancel: CancelToken) -> tuple[Sample, ...]:
             for result in engine.inspect_many(model, wanted, device=device, report=report, cancel=cancel):
                 arrived.append(result)
-            return len(wanted)
+            return wanted
 
         self._chosen = -1
         session.add_images(wanted)
@@ -137,7 +142,7 @@ class InspectController(QObject):
             highest = int(np.nanargmax(scores))
             self._session.select((highest,), highest)
 
-    def _on_done(self, count: int) -> None:
+    def _on_done(self, inspected: tuple[Sample, ...]) -> None:
         session = self._session
         self._threshold.require_one()
         self._show_highest()
@@ -152,5 +157,20 @@ class InspectController(QObject):
             return
         flagged = int((session.review.scores > threshold.value).sum())
         self._notices.post(
-            f"{counted(count, 'image')} inspected, {flagged} of {len(session.review)} are flagged.", "success"
+            f"{counted(len(inspected), 'image')} inspected, {flagged} of {len(session.review)} are flagged.", "success"
         )
+        self._doubt(inspected, threshold)
+
+    def _doubt(self, inspected: Sequence[Sample], threshold: Threshold) -> None:
+        """Where nearly all are flagged, and nobody said that they are defective, it may be the camera."""
+        review = self._session.review
+        places = np.array([place for sample in inspected if (place := review.index_of(sample)) >= 0], np.intp)
+        seen = places[(review.groups[places] != Group.DEFECT) & review.scored[places]]
+        flagged = int((review.scores[seen] > threshold.value).sum())
+        if len(seen) >= _ENOUGH and flagged >= _NEARLY_ALL * len(seen):
+            self._notices.post(
+                f"{flagged} of {len(seen)} images that nobody calls defective are flagged. If they show good parts, "
+                "then light, focus, distance or position have changed since the pictures that the model learned from: "
+                "bring them back, or train with pictures like these.",
+                "warning",
+            )

@@ -285,6 +285,36 @@ def test_that_a_corrupt_image_in_the_middle_is_listed_and_the_rest_inspected(ben
     assert len(review.messages) == 1
 
 
+DOUBT = "light, focus, distance or position have changed"
+
+
+@pytest.mark.parametrize(("bright", "dark", "doubted"), [(8, 2, True), (8, 3, False), (7, 0, False)])
+def test_that_the_camera_is_doubted_where_nearly_all_of_many_images_are_flagged(
+    bench: Bench, tmp_path: Path, bright: int, dark: int, doubted: bool
+) -> None:
+    bench.session.set_model(fake_model(threshold=manual(5.0)), None)
+    for number in range(bright + dark):
+        write_picture(tmp_path / "line" / f"{number}.png", 200 if number < bright else 10)
+    bench.parts.inspect.open([tmp_path / "line"])
+    bench.until(lambda: len(bench.session.review) == bright + dark)
+    bench.until_idle()
+    said = [text for text in bench.texts("warning") if DOUBT in text]
+    assert len(said) == doubted
+    assert all(text.startswith(f"{bright} of {bright + dark} images") for text in said)
+
+
+def test_that_images_known_to_be_defective_throw_no_doubt_on_the_camera(bench: Bench, tmp_path: Path) -> None:
+    root = write_parts(tmp_path, test_good=2, defects=0)
+    for number in range(12):
+        write_picture(root / "test" / "scratch" / f"{number}.png", 200)
+    bench.session.set_model(fake_model(threshold=manual(5.0)), None)
+    bench.parts.inspect.open([root / "test"])
+    bench.until(lambda: len(bench.session.review) == 14)
+    bench.until_idle()
+    assert bench.session.review.scored.all()
+    assert not any(DOUBT in text for text in bench.texts("warning"))
+
+
 def test_that_nothing_new_starts_while_something_runs(bench: Bench) -> None:
     root = bench.open_parts()
     bench.engine.gate = gate = Gate()
