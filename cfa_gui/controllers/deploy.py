@@ -91,23 +91,23 @@ class DeployController(QObject):
             if path is not None:
                 self.open_model(path)
 
-    def open_model(self, path: Path) -> None:
-        """Open a model file; a failed load leaves what was there."""
+    def open_model(self, path: Path, then: Callable[[], object] | None = None) -> None:
+        """Open a model file, then inspect what waits, or do something else; a failed load leaves what was there."""
         if self._session.allowed().open:
-            self.guard(lambda: self._load(path))
+            self.guard(lambda: self._load(path, then or self._inspect_again))
 
-    def _load(self, path: Path) -> None:
+    def _load(self, path: Path, then: Callable[[], object]) -> None:
         engine = self._engine
         self._tasks.start(
             Task(
                 RunState.OPENING,
                 work=lambda _report, _cancel: engine.load(path),
-                done=lambda model: self._take(model, path),
+                done=lambda model: self._take(model, path, then),
                 cancelled="Opening was cancelled.",
             )
         )
 
-    def _take(self, model: TrainedModel, path: Path) -> None:
+    def _take(self, model: TrainedModel, path: Path, then: Callable[[], object]) -> None:
         session = self._session
         self._remember(path)
         session.set_model(model, path)
@@ -118,7 +118,7 @@ class DeployController(QObject):
                 session.set_first_threshold(first)
         session.show(Collection.REVIEW)
         self._notices.post(f"{path.name} is open.", "success")
-        self._inspect_again()
+        then()
 
     @Slot()
     def save(self) -> None:

@@ -50,8 +50,8 @@ class InspectController(QObject):
         self._arrived: deque[Inspected | NotInspected] = deque()
         self._chosen = -1
 
-    def open(self, paths: Sequence[Path]) -> None:
-        """Find the images below some files and folders and inspect them."""
+    def open(self, paths: Sequence[Path], *, waiting: bool = False) -> None:
+        """Find the images below some files and folders and inspect them, and if told so all that wait."""
         wanted = tuple(paths)
         if not wanted or not self._session.allowed().inspect:
             return
@@ -59,11 +59,15 @@ class InspectController(QObject):
             Task(
                 RunState.OPENING,
                 work=lambda _report, _cancel: find_samples(wanted),
-                done=self.inspect,
+                done=lambda found: self._inspect_found(found, waiting=waiting),
                 cancelled="Opening was cancelled.",
             ),
             runner=self._reader,
         )
+
+    def _inspect_found(self, found: Sequence[Sample], *, waiting: bool) -> None:
+        wanted = (*self._waiting(), *found) if waiting else found
+        self.inspect(tuple({sample.path: sample for sample in wanted}.values()))
 
     @Slot()
     def inspect_test_images(self) -> None:
@@ -74,8 +78,11 @@ class InspectController(QObject):
     @Slot()
     def inspect_waiting(self) -> None:
         """Inspect the images that have no score yet."""
+        self.inspect(self._waiting())
+
+    def _waiting(self) -> tuple[Sample, ...]:
         review = self._session.review
-        self.inspect(tuple(s for s, scored in zip(review.samples, review.scored, strict=True) if not scored))
+        return tuple(sample for sample, scored in zip(review.samples, review.scored, strict=True) if not scored)
 
     def inspect(self, samples: Sequence[Sample]) -> None:
         """Inspect images, adding them to the review where they are not there yet."""

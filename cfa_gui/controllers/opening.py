@@ -1,6 +1,7 @@
 """What a drop or a command line means: a model, good parts, or images to inspect."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -52,15 +53,16 @@ class OpeningController(QObject):
             return
         models = [path for path in paths if path.suffix.lower() == SUFFIX and not path.is_dir()]
         if models:
-            if len(paths) > 1:
+            if len(models) > 1:
                 self._notices.post(f"One model at a time: {models[0].name} is opened.", "warning")
-            self._deploy.open_model(models[0])
+            images = _usable([path for path in paths if path not in models])
+            self._deploy.open_model(models[0], partial(self._inspect.open, images, waiting=True) if images else None)
             return
         gone = [path for path in paths if not path.exists()]
         if gone:
             self._notices.post(f"{gone[0]} is not there any more. Choose another folder or file.", "error")
             return
-        usable = [path for path in paths if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES]
+        usable = _usable(paths)
         if not usable:
             self._notices.post(
                 f"{paths[0].name} is neither an image nor a folder nor a {SUFFIX} model. "
@@ -76,3 +78,8 @@ class OpeningController(QObject):
             self._samples.open(paths)
         elif purpose == "inspect":
             self._inspect.open(paths)
+
+
+def _usable(paths: Sequence[Path]) -> list[Path]:
+    """Folders and images."""
+    return [path for path in paths if path.is_dir() or (path.suffix.lower() in IMAGE_SUFFIXES and path.exists())]

@@ -231,6 +231,26 @@ def test_that_without_held_out_images_the_threshold_comes_from_what_was_inspecte
 # inspecting
 
 
+def test_that_a_model_and_images_dropped_together_are_opened_and_inspected(bench: Bench, tmp_path: Path) -> None:
+    root = bench.open_parts()
+    bench.train()
+    bench.answers.path = tmp_path / "part.cfa"
+    bench.parts.deploy.save()
+    bench.until_idle()
+    folder, picture = tmp_path / "line", write_picture(tmp_path / "one.png", 200)
+    for number in range(3):
+        write_picture(folder / f"{number}.png", 10)
+    bench.parts.opening.open([picture, tmp_path / "part.cfa", folder, root / "test"])
+    bench.until(lambda: bench.session.model_path is not None and len(bench.session.review) == 12)
+    bench.until_idle()
+    assert bench.session.review.scored.all()
+    assert bench.texts("warning") == bench.texts("error") == []
+    assert "12 images inspected" in bench.texts("success")[-1]
+    bench.parts.opening.open([tmp_path / "part.cfa", tmp_path / "part.cfa"])
+    bench.until_idle()
+    assert bench.texts("warning") == ["One model at a time: part.cfa is opened."]
+
+
 @pytest.mark.parametrize(("count", "said"), [(1, "1 image inspected"), (2, "2 images inspected")])
 def test_that_the_number_of_inspected_images_is_told(bench: Bench, tmp_path: Path, count: int, said: str) -> None:
     write_parts(tmp_path / "plain", test_good=0, defects=0)
