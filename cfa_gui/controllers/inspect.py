@@ -176,8 +176,8 @@ class InspectController(QObject):
         flagged = int((review.scores[seen] > threshold.value).sum())
         if len(seen) >= _ENOUGH and flagged >= _NEARLY_ALL * len(seen):
             self._notices.post(
-                f"{flagged} of {len(seen)} images that nobody calls defective are flagged. If they show good parts, "
-                "then light, focus, distance or position have changed since the pictures that the model learned from: "
-                "bring them back, or train with pictures like these.",
+                f"{flagged} of {len(seen)} images without a defect label are flagged. If they show good parts, light, "
+                "focus, distance or position have changed since the training: bring them back, or train with such "
+                "pictures too.",
                 "warning",
             )
