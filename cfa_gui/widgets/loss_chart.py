@@ -11,8 +11,10 @@ from cfa_gui import theme
 from cfa_gui.widgets.axes import round_up
 from cfa_gui.widgets.plotting import Plot, brush, pg
 
-_ROOM = 1.45
-"""The legend lies above the lines."""
+_GAP = 5.0
+"""Pixels between the legend and the highest line."""
+_MOST = 0.6
+"""Of the height that a legend may take for itself; the lines are below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +97,13 @@ class _Part:
         rows = numbers[[curve.row for curve in self._curves]]
         finite = rows[np.isfinite(rows)]
         top = round_up(float(finite.max())) if finite.size and finite.max() > 0 else 1.0
-        self.plot.cover((0.0, max(epochs, float(numbers[0, -1])) or 1.0), (0.0, top * _ROOM))
         crowd = max(1, numbers.shape[1] // max(1, round(self.plot.area().width())))  # steps on one pixel
         for curve, line, row in zip(self._curves, self._lines, rows, strict=True):
             line.setData(numbers[0], row, downsample=crowd, downsampleMethod="peak")
             self._legend.getLabel(line).setText(f"{curve.name} {row[-1]:.3g}")
         self._fit_legend()
+        taken = min(_MOST, (self._legend.geometry().bottom() + _GAP) / max(1.0, self.plot.area().height()))
+        self.plot.cover((0.0, max(epochs, float(numbers[0, -1])) or 1.0), (0.0, top / (1 - taken)))
 
     def _fit_legend(self) -> None:
         # WORKAROUND(pyqtgraph 0.14): updateSize adds up what the entries were given, not what they need, and only grows

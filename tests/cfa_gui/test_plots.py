@@ -85,6 +85,21 @@ def test_that_numbers_that_are_none_do_not_spoil_the_plot(plot: LossPlot, qtbot:
     assert not plot.grab().isNull()
 
 
+@pytest.mark.parametrize("size", [(320, 260), (336, 300), (700, 500)])
+@pytest.mark.parametrize("loss", [500.0, 441.0, 0.999])
+def test_that_no_line_runs_behind_the_legend(plot: LossPlot, qtbot: QtBot, size: tuple[int, int], loss: float) -> None:
+    plot.resize(*size)
+    for epoch in (0.2, 0.4, 0.6, 0.8, 1.0):
+        plot.append(epoch, loss, loss, 0.1, 1.0, 1.0)
+    qtbot.waitUntil(lambda: not plot._timer.isActive())
+    plot.grab()
+    chart = plot._chart
+    assert chart is not None
+    for part, height in zip(chart._parts, (loss, 1.0), strict=True):
+        assert part.plot.place(0.5, height).y() > part._legend.sceneBoundingRect().bottom()
+        assert part.plot.place(0.5, height).y() < part.plot.place(0.5, 0.0).y() - 10
+
+
 @pytest.fixture
 def curve(qtbot: QtBot) -> CurvePlot:
     curve = CurvePlot()
