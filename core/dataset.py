@@ -153,7 +153,7 @@ def _tested(path: Path, name: str, test: Path, masks: Mapping[str, Path]) -> Sam
     kind = inside.parts[0]
     if kind.casefold() == "good":
         return Sample(path, name, Label.GOOD, "good", None)
-    key = inside.with_suffix("").as_posix()
+    key = inside.as_posix().removesuffix(inside.suffix)
     return Sample(path, name, Label.DEFECT, kind, masks.get(f"{key}_mask", masks.get(key)))
 
 
@@ -162,7 +162,7 @@ def _masks_beside(test: Path) -> dict[str, Path]:
     folder = subfolders(test.parent).get("ground_truth")
     if folder is None:
         return {}
-    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in image_files(folder)}
+    return {path.relative_to(folder).as_posix().removesuffix(path.suffix): path for path in image_files(folder)}
 
 
 def _files_to_inspect(path: Path) -> Iterable[Path]:

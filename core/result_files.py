@@ -113,7 +113,7 @@ def file_stems(names: Iterable[str]) -> dict[str, str]:
         return free
 
     inside = {name: _fitting(_inside(name)) for name in names}
-    later = [name for name, place in inside.items() if not take(name, str(place.with_suffix("")))]
+    later = [name for name, place in inside.items() if not take(name, str(place).removesuffix(place.suffix))]
     for name in later:
         own = str(inside[name])
         candidates = itertools.chain([own], (f"{own}-{number}" for number in itertools.count(2)))

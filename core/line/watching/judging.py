@@ -62,7 +62,7 @@ class Judge:
         milliseconds = 1000 * (time.perf_counter() - started)
         written = ""
         if self.overlays is not None:
-            place = self.overlays / f"{PurePath(name).with_suffix('')}-{digest[:8]}.png"
+            place = self.overlays / f"{name.removesuffix(PurePath(name).suffix)}-{digest[:8]}.png"
             picture = overlay(pixels, found.source_map(), self.threshold.value)
             write_picture(place, Image.fromarray(picture))
             written = str(place)

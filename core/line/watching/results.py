@@ -99,7 +99,8 @@ class Result:
     @property
     def stem(self) -> str:
         """The image's name without its suffix."""
-        return PurePath(self.path).with_suffix("").as_posix()
+        path = PurePath(self.path)
+        return path.as_posix().removesuffix(path.suffix)
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists, strings and numbers."""
