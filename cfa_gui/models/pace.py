@@ -190,7 +190,7 @@ class TrainingPace:
         images = self._images * (1 - training.holdout if step.turn else 1.0)
         pictures = images * (3 if training.light_variation else 1)
         larger = (member.preprocessing.image_size / self._members[0].preprocessing.image_size) ** 2
-        turns = max(1, self._turns)
+        turns = max(1, self._turns) if training.holdout else 0
         costs = {
             Phase.READING: 0.05 * images,
             Phase.PARTS: 0.05 * images,

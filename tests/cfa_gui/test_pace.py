@@ -99,3 +99,13 @@ def test_that_a_training_gone_on_with_is_told_too() -> None:
     estimate = pace.update(Progress(Phase.MEASURING, 10, IMAGES, turns=2), 11.0)
     assert estimate.seconds_left is not None
     assert 0 < estimate.seconds_left < 1000
+
+
+def test_that_a_training_that_holds_nothing_out_ends_with_its_last_phase() -> None:
+    pace = TrainingPace(preset("standard").with_changes(holdout=0.0), IMAGES)
+    last, now = Estimate(), 0.0
+    for phase in (Phase.READING, Phase.FEATURES, *FIT):
+        for done in (0, 20, 40):
+            last, now = pace.update(Progress(phase, done, 40), now), now + 2.0
+    assert last.share == pytest.approx(1)
+    assert last.seconds_left == pytest.approx(0)
