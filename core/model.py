@@ -223,6 +223,7 @@ def centres_needed(score: Score, neighbours: int) -> int:
 _COMPILED: WeakKeyDictionary[Backbone, CompiledNetwork | None] = WeakKeyDictionary()
 """Of every backbone alive; several trainings may use one."""
 _FRONTS: WeakKeyDictionary[Backbone, Any] = WeakKeyDictionary()
+"""Of every backbone alive that was searched with: the `openvino.Model` of its pooled maps."""
 
 
 def _front(backbone: Backbone, example: Tensor) -> Any:

@@ -52,25 +52,24 @@ class OpeningController(QObject):
             self._notices.post("Wait until the present work is done, or cancel it, and drop again.", "warning")
             return
         models = [path for path in paths if path.suffix.lower() == SUFFIX and not path.is_dir()]
-        if models:
-            if len(models) > 1:
-                self._notices.post(f"One model at a time: {models[0].name} is opened.", "warning")
-            images = _usable([path for path in paths if path not in models])
-            self._deploy.open_model(models[0], partial(self._inspect.open, images, waiting=True) if images else None)
-            return
-        gone = [path for path in paths if not path.exists()]
+        others = [path for path in paths if path not in models]
+        gone = [path for path in others if not path.exists()]
         if gone:
             self._notices.post(f"{gone[0]} is not there any more. Choose another folder or file.", "error")
             return
-        usable = _usable(paths)
-        if not usable:
+        usable = [path for path in others if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES]
+        if others and not usable:
             self._notices.post(
-                f"{paths[0].name} is neither an image nor a folder nor a {SUFFIX} model. "
+                f"{others[0].name} is neither an image nor a folder nor a {SUFFIX} model. "
                 "Drop a folder of good parts, images, or a model.",
                 "error",
             )
-            return
-        self._open_images(usable)
+        if len(models) > 1:
+            self._notices.post(f"One model at a time: {models[0].name} is opened.", "warning")
+        if models:
+            self._deploy.open_model(models[0], partial(self._inspect.open, usable, waiting=True) if usable else None)
+        elif usable:
+            self._open_images(usable)
 
     def _open_images(self, paths: Sequence[Path]) -> None:
         purpose = "train" if self._session.model is None else self._ask.inspect_or_train(len(paths))
@@ -78,8 +77,3 @@ class OpeningController(QObject):
             self._samples.open(paths)
         elif purpose == "inspect":
             self._inspect.open(paths)
-
-
-def _usable(paths: Sequence[Path]) -> list[Path]:
-    """Folders and images."""
-    return [path for path in paths if path.is_dir() or (path.suffix.lower() in IMAGE_SUFFIXES and path.exists())]

@@ -249,6 +249,14 @@ def test_that_a_model_and_images_dropped_together_are_opened_and_inspected(bench
     bench.parts.opening.open([tmp_path / "part.cfa", tmp_path / "part.cfa"])
     bench.until_idle()
     assert bench.texts("warning") == ["One model at a time: part.cfa is opened."]
+    bench.parts.opening.open([tmp_path / "part.cfa", tmp_path / "gone"])
+    assert "is not there any more" in bench.texts("error")[-1]
+    (tmp_path / "notes.txt").write_text("no picture")
+    opened = bench.texts("success").count("part.cfa is open.")
+    bench.parts.opening.open([tmp_path / "part.cfa", tmp_path / "notes.txt"])
+    bench.until_idle()
+    assert "notes.txt is neither an image" in bench.texts("error")[-1]
+    assert bench.texts("success").count("part.cfa is open.") == opened + 1
 
 
 @pytest.mark.parametrize(("count", "said"), [(1, "1 image inspected"), (2, "2 images inspected")])
