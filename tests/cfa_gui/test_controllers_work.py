@@ -232,7 +232,7 @@ def test_that_without_held_out_images_the_threshold_comes_from_what_was_inspecte
 
 
 def test_that_a_model_and_images_dropped_together_are_opened_and_inspected(bench: Bench, tmp_path: Path) -> None:
-    root = bench.open_parts()
+    bench.open_parts()
     bench.train()
     bench.answers.path = tmp_path / "part.cfa"
     bench.parts.deploy.save()
@@ -240,12 +240,16 @@ def test_that_a_model_and_images_dropped_together_are_opened_and_inspected(bench
     folder, picture = tmp_path / "line", write_picture(tmp_path / "one.png", 200)
     for number in range(3):
         write_picture(folder / f"{number}.png", 10)
-    bench.parts.opening.open([picture, tmp_path / "part.cfa", folder, root / "test"])
+    bench.parts.opening.open([picture, tmp_path / "part.cfa", folder])
     bench.until(lambda: bench.session.model_path is not None and len(bench.session.review) == 12)
     bench.until_idle()
-    assert bench.session.review.scored.all()
+    assert bench.session.review.scored.all()  # those of before, too
+    bench.parts.opening.open([folder, tmp_path / "part.cfa"])
+    bench.until_idle()
     assert bench.texts("warning") == bench.texts("error") == []
-    assert "12 images inspected" in bench.texts("success")[-1]
+    assert [text for text in bench.texts("success") if text.startswith("12 images inspected")] == (
+        2 * ["12 images inspected, 5 of 12 are flagged."]
+    )
     bench.parts.opening.open([tmp_path / "part.cfa", tmp_path / "part.cfa"])
     bench.until_idle()
     assert bench.texts("warning") == ["One model at a time: part.cfa is opened."]

@@ -29,7 +29,7 @@ def test_that_times_read_as_a_clock() -> None:
     assert [clock_text(value) for value in (0, 41.4, 61, 3729)] == ["0:00", "0:41", "1:01", "1:02:09"]
 
 
-def steps(members: int, turns: int) -> Iterator[tuple[Progress, float]]:
+def steps(members: int, turns: int, shapes: float = 7.0) -> Iterator[tuple[Progress, float]]:
     """Each phase of a training as the engine tells it, and how many seconds it takes on some slow machine."""
     larger = {1: 1.0, 2: 2.5}
     long = {Phase.FEATURES: 9.0, Phase.BANK: 1.0, Phase.CLUSTERING: 8.0, Phase.TRAINING: 14.0, Phase.MEASURING: 5.0}
@@ -39,7 +39,7 @@ def steps(members: int, turns: int) -> Iterator[tuple[Progress, float]]:
         yield Progress(Phase.FEATURES, 0, IMAGES, part=member, parts=members, turns=turns), 9.0
         for turn in range(turns + 1):
             for phase in FIT:
-                seconds = long.get(phase, 7.0) * (0.8 if turn else 1.0) * larger[member]
+                seconds = long.get(phase, shapes) * (0.8 if turn else 1.0) * larger[member]
                 yield Progress(phase, 0, 40, part=member, parts=members, turn=turn, turns=turns), seconds
     if members > 1:
         for member in range(1, members + 1):
@@ -48,10 +48,10 @@ def steps(members: int, turns: int) -> Iterator[tuple[Progress, float]]:
     yield Progress(Phase.CALIBRATING, 0, 20 * max(1, turns)), 5.0 * max(1, turns) * together
 
 
-def told(config: Config, members: int, turns: int) -> list[tuple[float, Progress, Estimate]]:
+def told(config: Config, members: int, turns: int, shapes: float = 7.0) -> list[tuple[float, Progress, Estimate]]:
     """What is said of that training: seconds since it began, the report and the estimate."""
     pace, now, said = TrainingPace(config, IMAGES), 1000.0, []
-    for first, seconds in steps(members, turns):
+    for first, seconds in steps(members, turns, shapes):
         for number in range(REPORTS + 1):
             done = first.total * number / REPORTS
             progress = Progress(
@@ -89,6 +89,16 @@ def test_that_the_time_left_is_that_of_the_whole_training(case: str) -> None:
     assert all(guess < 3 * true + 20 for true, _, guess in known)
     in_turns = [(true, guess) for true, progress, guess in known if progress.turn]
     assert all(guess == pytest.approx(true, rel=0.35) for true, guess in in_turns)
+
+
+@pytest.mark.parametrize("shapes", [1.0, 20.0])
+def test_that_a_phase_that_takes_unusually_long_or_short_is_expected_to_do_so_again(shapes: float) -> None:
+    said = [(progress, estimate.seconds_left) for _, progress, estimate in told(preset("standard"), 1, 5, shapes)]
+    before = [left for progress, left in said if progress.turn == 5 and progress.phase is Phase.MEASURING][-1]
+    after = next(left for progress, left in said if progress.phase is Phase.CALIBRATING)
+    assert before is not None
+    assert after is not None
+    assert before - after == pytest.approx(0.8 * shapes, abs=3)  # the turns have four fifths of the images
 
 
 def test_that_a_training_gone_on_with_is_told_too() -> None:
