@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from cfa_gui import theme
 from cfa_gui.models.flagged import map_rectangle
@@ -13,6 +13,7 @@ from cfa_gui.models.session import Collection, Session
 from cfa_gui.panels import parts
 from cfa_gui.settings import Preferences
 from cfa_gui.widgets.canvas_bar import CanvasBar
+from cfa_gui.widgets.elided_label import ElidedLabel
 from cfa_gui.widgets.image_canvas import ImageCanvas, OverlayMode
 from cfa_gui.widgets.stat import Stat
 from core.overlay import heat_range
@@ -46,10 +47,11 @@ class CanvasPanel(parts.Panel):
         self._hidden = False
         self.canvas = ImageCanvas()
         self.bar = CanvasBar(self.canvas)
-        self._name = QLabel()
+        self._name = ElidedLabel(Qt.TextElideMode.ElideMiddle)
         self._name.setProperty("role", "section")
         self._name.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._note = parts.caption()
+        self._note = ElidedLabel(Qt.TextElideMode.ElideRight)
+        self._note.setProperty("role", "caption")
         self._score = Stat("Score", "How strange the strangest spot of this image is (anomaly score).")
         self._verdict = Stat("Verdict", "What the threshold says of this image.")
         self._label = Stat("Label", "What a person says of this image (ground truth).")
@@ -70,7 +72,7 @@ class CanvasPanel(parts.Panel):
         words.addStretch(1)
         line.addLayout(words, 1)
         for stat in (self._score, self._verdict, self._label):
-            stat.setMinimumWidth(84)
+            stat.set_least_width(84)
             line.addWidget(stat)
         header.setFixedHeight(52)
         layout = QVBoxLayout(self)
@@ -189,12 +191,13 @@ class CanvasPanel(parts.Panel):
         session = self._session
         sample = session.current_sample()
         review = session.shown is Collection.REVIEW and sample is not None
-        for stat in (self._score, self._verdict, self._label):
+        for stat in (self._verdict, self._label):
             stat.setVisible(review)
-        self._name.setText(sample.name if sample else "")
-        self._note.setText("")
+        self._score.setVisible(review and session.current not in session.review.messages)
+        self._name.set_whole_text(sample.name if sample else "")
+        self._note.set_whole_text("")
         if sample is None or not review:
-            self._note.setText("Good part: a model learns from it" if sample else "")
+            self._note.set_whole_text("Good part: a model learns from it" if sample else "")
             return
         place = session.current
         score = session.review.scores[place]
@@ -203,4 +206,4 @@ class CanvasPanel(parts.Panel):
         self._verdict.set_text(*_VERDICT[mark])
         self._label.set_text(*_LABEL[Group(int(session.review.groups[place]))])
         known = "The model learned from it: not counted" if session.review.learned[place] else sample.kind
-        self._note.setText(session.review.messages.get(place, known.replace("_", " ")))
+        self._note.set_whole_text(session.review.messages.get(place, known.replace("_", " ")))

@@ -102,7 +102,7 @@ class ImagesPanel(parts.Panel):
             self._sort.addItem(text, sort)
         for box in (self._filter, self._sort):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(8)
+            box.setMinimumContentsLength(7)
 
     def _build_view(self) -> None:
         self._view = view = EmptyListView()

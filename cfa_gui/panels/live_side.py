@@ -77,14 +77,17 @@ class LiveSide(parts.Panel):
         for button in (self._good, self._defect):
             actions.addWidget(button)
         actions.addWidget(self._folder)
+        below = QWidget()
+        inner = parts.column(below, margin=0)
+        inner.addWidget(self.threshold)
+        inner.addWidget(parts.line())
+        inner.addLayout(self._grid)
+        inner.addWidget(parts.line())
+        inner.addWidget(self._actions)
         layout = parts.column(self)
         layout.addWidget(self.lamp, 3)
         layout.addWidget(self.gauge, 1)
-        layout.addWidget(self.threshold)
-        layout.addWidget(parts.line())
-        layout.addLayout(self._grid)
-        layout.addWidget(parts.line())
-        layout.addWidget(self._actions)
+        layout.addWidget(parts.scrolled(below, whole=True))
 
     def _lay_stats(self, keys: list[str]) -> None:
         for stat in self._stats.values():

@@ -1,6 +1,6 @@
 """Small pieces that all panels are made of, so that they look alike."""
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -27,15 +27,43 @@ class Panel(QWidget):
         self.setProperty("role", "panel")
 
 
-def scrolled(content: QWidget) -> QScrollArea:
-    """Content that scrolls up and down, never sideways, also where the wheel turns over a setting."""
+class _Scrolled(QScrollArea):
+    """Never narrower than its content, and as high as that where there is room and it is wanted."""
+
+    def __init__(self, content: QWidget, *, whole: bool) -> None:
+        super().__init__()
+        self._content, self._whole = content, whole
+        self.setWidget(content)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  Qt's name
+        """Qt asks the content for its size, but tells nobody that it became another."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
+
+    def sizeHint(self) -> QSize:  # noqa: N802  Qt's name
+        """All of the content, or what Qt finds enough."""
+        frame = 2 * self.frameWidth()
+        return self._content.sizeHint() + QSize(frame, frame) if self._whole else super().sizeHint()
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802  Qt's name
+        """The content's width beside the bar that scrolls it."""
+        width = self._content.minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
+        return super().minimumSizeHint().expandedTo(QSize(width, 0))
+
+
+def scrolled(content: QWidget, *, whole: bool = False) -> QScrollArea:
+    """Content that scrolls up and down, never sideways, also where the wheel turns over a setting.
+
+    Args:
+        content: What scrolls.
+        whole: It asks for all the height that it needs, and scrolls only where there is less.
+    """
     let_wheel_scroll(content)
-    area = QScrollArea()
-    area.setWidget(content)
-    area.setWidgetResizable(True)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    return area
+    return _Scrolled(content, whole=whole)
 
 
 def line() -> QFrame:

@@ -11,6 +11,9 @@ from cfa_gui.models.session import Collection, Session
 from cfa_gui.panels import parts
 from core.counting import counted
 
+_TABLE = 120
+"""Of the regions; in a lower panel all scrolls together."""
+
 
 class ReviewPanel(parts.Panel):
     """Reads the current image; emits labels and the region to point at."""
@@ -31,7 +34,8 @@ class ReviewPanel(parts.Panel):
         self._session = session
         self._regions = RegionTableModel(self)
         self._build(minimum_area)
-        column = parts.column(self)
+        content = QWidget()
+        column = parts.column(content)
         column.addWidget(parts.title("Label"))
         column.addWidget(self._hint)
         labels = parts.row(self._defect, self._good, self._unlabel, stretch_last=True, gap=4)
@@ -43,7 +47,11 @@ class ReviewPanel(parts.Panel):
         column.addWidget(self._state)
         column.addWidget(self._table, 1)
         column.addLayout(parts.row(self._area_label, self._area))
-        column.addWidget(self._open)
+        foot = QWidget()
+        parts.column(foot).addWidget(self._open)
+        layout = parts.column(self, margin=0, gap=0)
+        layout.addWidget(parts.scrolled(content), 1)
+        layout.addWidget(foot)
         self._later = QTimer(self, singleShot=True, interval=30)
         self._later.timeout.connect(self._list_regions)
         self._connect()
@@ -77,6 +85,7 @@ class ReviewPanel(parts.Panel):
         table.horizontalHeader().setStretchLastSection(True)
         table.setShowGrid(False)
         table.setTabKeyNavigation(False)
+        table.setMinimumHeight(_TABLE)
         table.setAccessibleName("Flagged regions of this image")
         self._area = QSpinBox(minimum=1, maximum=100000, value=minimum_area, suffix=" px")
         self._area.setKeyboardTracking(False)

@@ -95,7 +95,7 @@ class CanvasBar(QWidget):
         _name(self._maps, "Colour map", "The colours of the heat map.")
         _name(self._zoom, "Zoom", "Show one pixel of the picture on one pixel of the screen (key 1).")
         self._zoom.setFont(theme.figures(self.font()))
-        self._zoom.setFixedWidth(52)
+        theme.set_role(self._zoom, "figure")
 
     def _arrange(self) -> None:
         row = QHBoxLayout(self)

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import (
     QHideEvent,
-    QIcon,
     QKeyEvent,
     QMouseEvent,
     QPainter,
@@ -21,6 +20,7 @@ from PySide6.QtWidgets import QWidget
 from cfa_gui import theme
 from cfa_gui.widgets import colour_bar
 from cfa_gui.widgets.canvas_layers import paint_cross, paint_tag, regions_of
+from cfa_gui.widgets.empty_state import paint_empty_state
 from cfa_gui.widgets.picture_view import ARROWS, DIVIDER, PictureView
 from cfa_gui.widgets.region_drawing import Point, RegionDrawing
 from cfa_gui.widgets.view import View
@@ -87,6 +87,7 @@ class ImageCanvas(PictureView):
         self._layers.set_picture(picture)
         view = self._view.with_picture(*self._layers.size())
         self._view = view if keep_view else view.fit()
+        self._show_bar()
         self._lay_out()
         self.picture_changed.emit(picture is not None)
         self._describe()
@@ -127,12 +128,12 @@ class ImageCanvas(PictureView):
         self._show_bar()
 
     def set_colour_bar(self, wanted: bool) -> None:
-        """Whether the colour bar stands beside the picture where there is a range; where no map can come, not."""
+        """Whether the colour bar stands beside a picture where there is a range; where no map can come, not."""
         self._bar_wanted = wanted
         self._show_bar()
 
     def _show_bar(self) -> None:
-        shown = self._ranged and self._bar_wanted
+        shown = self._ranged and self._bar_wanted and self.has_picture()
         if shown == self._bar.isHidden():
             self._bar.setVisible(shown)
             self._lay_out()
@@ -335,7 +336,7 @@ class ImageCanvas(PictureView):
         painter = QPainter(self)
         painter.fillRect(self.rect(), theme.colour("canvas"))
         if self._layers.pyramid is None:
-            self._paint_empty(painter)
+            paint_empty_state(painter, self.rect(), "image-outline", *self._empty)
         elif self._side_by_side():
             self._paint_side_by_side(painter)
         else:
@@ -389,17 +390,3 @@ class ImageCanvas(PictureView):
             paint_tag(painter, QPointF(left + 8, 8), text)
             if self._cursor is not None:
                 paint_cross(painter, self._cursor + QPointF(left, 0), 5)
-
-    def _paint_empty(self, painter: QPainter) -> None:
-        title, hint = self._empty
-        middle = self.rect().center()
-        box = QRectF(middle.x() - 24, middle.y() - 62, 48, 48).toRect()
-        theme.icon("image-outline", "faint").paint(painter, box, Qt.AlignmentFlag.AlignCenter, QIcon.Mode.Normal)
-        across = QRectF(16, middle.y(), self.width() - 32, 24)
-        centred = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap
-        painter.setPen(theme.colour("text"))
-        painter.setFont(theme.figures(self.font(), theme.SECTION, bold=True))
-        painter.drawText(across, centred, title)
-        painter.setPen(theme.colour("muted"))
-        painter.setFont(theme.figures(self.font(), theme.BODY))
-        painter.drawText(across.translated(0, 28).adjusted(0, 0, 0, 40), centred, hint)

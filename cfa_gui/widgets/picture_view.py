@@ -42,7 +42,7 @@ class PictureView(QWidget):
         self._told_zoom = 0.0
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
-        self.setMinimumSize(200, 160)
+        self.setMinimumSize(200, 120)
 
     # Zoom
 

@@ -35,7 +35,7 @@ class Stat(QWidget):
         row.setSpacing(4)
         row.addWidget(self._mark)
         row.addWidget(self._number, 1)
-        column = QVBoxLayout(self)
+        self._column = column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self._caption)
@@ -54,6 +54,10 @@ class Stat(QWidget):
             self._mark.set_icon(theme.mark_icon(mark))
         words = "not known" if text == _DASH else text
         self.setAccessibleName(f"{self._caption.text()}: {words}")
+
+    def set_least_width(self, width: int) -> None:
+        """Keep this many pixels, so that the neighbours stay where they are; a longer number takes more."""
+        self._column.addStrut(width)
 
     def set_size(self, caption: int, number: int) -> None:
         """Other sizes of type, pixels; 0: as everywhere."""

@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage, QPixmap
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QScrollArea
 from pytestqt.qtbot import QtBot
 
 from cfa_gui import theme
@@ -20,8 +20,8 @@ from core.errors import SourceError, SourceLostError
 from core.line.live import line as line_module
 from core.line.live.cameras import FoundCamera
 from core.line.live.sources import CameraChoice, FolderChoice, SourceChoice, VideoChoice
+from tests.cfa_gui.desk import LAPTOP, Desk
 from tests.cfa_gui.fake_engine import fake_model, manual
-from tests.cfa_gui.test_main_window import Desk
 from tests.core.line.sources import ScriptedSource, frame
 
 
@@ -360,3 +360,16 @@ def test_that_closing_the_window_while_live_asks_and_frees_the_source(desk: Live
     desk.answers.stop = True
     desk.window.close()
     assert source.closed == 1
+
+
+def test_that_the_page_fits_a_laptop_and_keeps_its_lamp(desk: LiveDesk) -> None:
+    desk.show_page()
+    needed = desk.window.minimumSizeHint()
+    assert needed.boundedTo(LAPTOP) == needed, needed
+    desk.window.resize(LAPTOP)
+    side = desk.page.side
+    assert side.lamp.height() >= 120, "the lamp stays, what is below it scrolls"
+    (area,) = side.findChildren(QScrollArea)
+    assert area.verticalScrollBar().maximum() > 0
+    desk.window.resize(1280, 900)
+    desk.until(lambda: area.verticalScrollBar().maximum() == 0)

@@ -1,6 +1,5 @@
 """The window as a whole: empty page, menus and keys, drops, title, closing."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,76 +10,14 @@ from PySide6.QtWidgets import QApplication, QDialog, QWidget
 from pytestqt.qtbot import QtBot
 
 from cfa_gui.actions import ENTRIES, MENUS, sheet
-from cfa_gui.composition import Composition
 from cfa_gui.main_window import MainWindow
 from cfa_gui.models.review import Group
 from cfa_gui.models.run_state import Allowed, RunState
 from cfa_gui.models.session import Collection
 from cfa_gui.settings import SettingsStore
 from tests.cfa_gui.bench import Answers
+from tests.cfa_gui.desk import Desk
 from tests.cfa_gui.fake_engine import FakeEngine, Gate, write_parts
-
-
-class Desk:
-    """A window with a fake engine."""
-
-    def __init__(self, qtbot: QtBot, folder: Path) -> None:
-        self.qtbot = qtbot
-        self.engine = FakeEngine()
-        self.answers = Answers()
-        self.window = MainWindow(SettingsStore(folder / "preferences.json"), None, self.engine, self.answers)
-        self.window.show()
-        self.until(lambda: self.window.parts is not None)
-
-    @property
-    def parts(self) -> Composition:
-        """Everything behind the window."""
-        assert self.window.parts is not None
-        return self.window.parts
-
-    def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for something."""
-        self.qtbot.waitUntil(condition, timeout=5000)
-
-    def until_idle(self) -> None:
-        """Wait until nothing is being done."""
-        self.until(lambda: self.parts.session.state is RunState.IDLE)
-
-    def ready(self, folder: Path) -> None:
-        """Open parts, train, inspect."""
-        self.window.open_paths([write_parts(folder / "parts")])
-        self.until(lambda: self.parts.session.samples is not None)
-        self.until_idle()
-        self.parts.start_training()
-        self.until_idle()
-
-    def press(self, key: Qt.Key | str) -> None:
-        """Press a key where the keyboard is on the list."""
-        assert self.window.bench is not None
-        view = self.window.bench.images.view
-        self.window.activateWindow()
-        view.setFocus()
-        self.until(view.hasFocus)
-        if isinstance(key, str):
-            QTest.keyClicks(view, key)
-        else:
-            QTest.keyClick(view, key)
-
-
-@pytest.fixture
-def desk(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    monkeypatch.setattr("cfa_gui.settings.default_path", lambda: tmp_path / "config" / "preferences.json")
-    monkeypatch.setattr("cfa_gui.view_menus.default_path", lambda: tmp_path / "config" / "preferences.json")
-    made = Desk(qtbot, tmp_path)
-    made.window.activateWindow()
-    yield made
-    if made.engine.gate is not None:
-        made.engine.gate.open()
-    made.answers.answer, made.answers.stop = "discard", True
-    made.window.close()
-    made.window._end()
-    made.window.deleteLater()
-
 
 # the table of actions
 
