@@ -16,18 +16,19 @@ from cfa_gui.widgets.stat import Stat
 _STATS = (
     ("good", "Good", "Pictures with a score up to the threshold since the start."),
     ("flagged", "Flagged", "Pictures with a score above the threshold since the start."),
+    ("rate", "Flagged rate", "Share of the judged pictures that were flagged."),
     ("uncertain", "Uncertain", "Pictures with a score between the two lines since the start."),
     ("unreadable", "Unreadable", "Pictures that could not be read or inspected since the start."),
-    ("rate", "Flagged rate", "Share of the judged pictures that were flagged."),
     ("skipped", "Skipped", "Pictures not inspected, because a newer one was there already: the newest wins."),
     ("pictures", "Pictures", "Pictures that the source gave since the start."),
+    ("median", "Latency", "From the source giving a picture until it is on screen with its verdict: median of 200."),
+    ("worst", "Worst", "The longest of the last 200 pictures."),
     ("received", "Source", "Pictures per second that the source gives, over the last 3 seconds."),
     ("inspected", "Inspected", "Pictures per second that are inspected, over the last 3 seconds."),
     ("shown", "Shown", "Pictures per second on the screen, over the last 3 seconds."),
-    ("median", "Latency", "From the source giving a picture until it is on screen with its verdict: median of 200."),
-    ("worst", "Worst", "The longest of the last 200 pictures."),
 )  # fmt: skip
-_COLUMNS = 2
+_COLUMNS = 3
+_WALL_COLUMNS = 2
 _ON_THE_WALL = ("good", "flagged", "uncertain", "unreadable", "rate", "median")
 """What is read from afar."""
 _WALL_CAPTION, _WALL_NUMBER = 0.02, 0.055
@@ -69,9 +70,7 @@ class LiveSide(parts.Panel):
     def _arrange(self) -> None:
         self._grid.setHorizontalSpacing(12)
         self._grid.setVerticalSpacing(8)
-        for column in range(_COLUMNS):
-            self._grid.setColumnStretch(column, 1)
-        self._lay_stats([key for key, _, _ in _STATS])
+        self._lay_stats([key for key, _, _ in _STATS], _COLUMNS)
         actions = parts.column(self._actions, margin=0)
         actions.addWidget(self._freeze)
         for button in (self._good, self._defect):
@@ -89,12 +88,14 @@ class LiveSide(parts.Panel):
         layout.addWidget(self.gauge, 1)
         layout.addWidget(parts.scrolled(below, whole=True))
 
-    def _lay_stats(self, keys: list[str]) -> None:
+    def _lay_stats(self, keys: list[str], columns: int) -> None:
+        for column in range(_COLUMNS):
+            self._grid.setColumnStretch(column, int(column < columns))
         for stat in self._stats.values():
             self._grid.removeWidget(stat)
             stat.hide()
         for number, key in enumerate(keys):
-            self._grid.addWidget(self._stats[key], number // _COLUMNS, number % _COLUMNS)
+            self._grid.addWidget(self._stats[key], number // columns, number % columns)
             self._stats[key].show()
 
     def _connect(self) -> None:
@@ -120,7 +121,10 @@ class LiveSide(parts.Panel):
         """
         self._actions.setVisible(not on)
         self.threshold.set_wall(on=on)
-        self._lay_stats(list(_ON_THE_WALL) if on else [key for key, _, _ in _STATS])
+        if on:
+            self._lay_stats(list(_ON_THE_WALL), _WALL_COLUMNS)
+        else:
+            self._lay_stats([key for key, _, _ in _STATS], _COLUMNS)
         for stat in self._stats.values():
             stat.set_size(*((round(height * _WALL_CAPTION), round(height * _WALL_NUMBER)) if on else (0, 0)))
         self.gauge.setMinimumHeight(round(height * 0.13) if on else 56)

@@ -1,6 +1,7 @@
 """Small pieces that all panels are made of, so that they look alike."""
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -44,10 +45,20 @@ class _Scrolled(QScrollArea):
             self.updateGeometry()
         return super().eventFilter(watched, event)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  Qt's name
+        """Text may wrap elsewhere."""
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self.updateGeometry()
+
     def sizeHint(self) -> QSize:  # noqa: N802  Qt's name
         """All of the content, or what Qt finds enough."""
+        if not self._whole:
+            return super().sizeHint()
         frame = 2 * self.frameWidth()
-        return self._content.sizeHint() + QSize(frame, frame) if self._whole else super().sizeHint()
+        wanted = self._content.sizeHint()
+        wrapped = self._content.heightForWidth(self.width() - frame)  # -1 where nothing wraps
+        return QSize(wanted.width(), wrapped if wrapped > 0 else wanted.height()) + QSize(frame, frame)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802  Qt's name
         """The content's width beside the bar that scrolls it."""

@@ -1,7 +1,7 @@
 """One image under review: label it, and see which regions are flagged."""
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QSpinBox, QTableView, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QSpinBox, QTableView, QWidget
 
 from cfa_gui import theme
 from cfa_gui.models.flagged import listed_regions
@@ -11,7 +11,7 @@ from cfa_gui.models.session import Collection, Session
 from cfa_gui.panels import parts
 from core.counting import counted
 
-_TABLE = 120
+_TABLE = 72
 """Of the regions; in a lower panel all scrolls together."""
 
 
@@ -86,6 +86,7 @@ class ReviewPanel(parts.Panel):
         table.setShowGrid(False)
         table.setTabKeyNavigation(False)
         table.setMinimumHeight(_TABLE)
+        table.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
         table.setAccessibleName("Flagged regions of this image")
         self._area = QSpinBox(minimum=1, maximum=100000, value=minimum_area, suffix=" px")
         self._area.setKeyboardTracking(False)
