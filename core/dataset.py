@@ -1,12 +1,14 @@
 """Folders → samples: which pictures are good, which are defects of what kind, and where their masks are.
 
-Two layouts. MVTec AD: `train/good`, `test/<kind>`, `ground_truth/<kind>/<name>_mask.<suffix>` (or `<name>.<suffix>`);
-the folders' names may be in any case. Anything else is a plain folder: every image below it is good. What is passed
-over, and in which order files come, is told in `core.folder_search`.
+Three layouts; the folders' names may be in any case. MVTec AD: `train/good`, `test/<kind>`,
+`ground_truth/<kind>/<name>_mask.<suffix>` (or `<name>.<suffix>`). Sorted: `OK` beside `NG` or beside kinds of defects
+(`core.sorted_folders`). Anything else is a plain folder: every image below it is good. What is passed over, and in
+which order files come, is told in `core.folder_search`.
 """
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from core.dataset_check import Finding, check, require_disjoint
@@ -14,6 +16,7 @@ from core.errors import DatasetError
 from core.folder_search import image_files, is_file, is_folder, subfolders
 from core.images import IMAGE_SUFFIXES, shown
 from core.samples import Dataset, Label, Layout, Sample
+from core.sorted_folders import Sorting, sorting_of
 
 __all__ = [
     "Dataset",
@@ -28,16 +31,18 @@ __all__ = [
     "require_disjoint",
 ]
 
+_UNSORTED = Sorting((), ())
+
 
 def open_dataset(root: Path) -> Dataset:
-    """The data set in a folder; the MVTec AD layout is recognised whole, otherwise every image below is good.
+    """The data set in a folder: in MVTec AD layout, sorted into good parts and defects, or every image below is good.
 
     Files are listed, not read. Of a folder `train` that holds `good`, only what is in `good` is taken.
 
     Raises:
         DatasetError: The folder is missing, a file, not readable or without images; it holds `test` or `ground_truth`
             but no `train/good`; it is the `test` folder of such a layout, or a defect's folder in it; it holds several
-            data sets. The text says what to do.
+            data sets, or folders of defects and nothing else. The text says what to do.
     """
     if not is_folder(root):
         raise _missing(root, "folder")
@@ -48,6 +53,9 @@ def open_dataset(root: Path) -> Dataset:
         return Dataset(root, Layout.MVTEC, _good_below(good_folder, root), test)
     _require_plain(root, folders)
     is_train = root.absolute().name.casefold() == "train" and "good" in folders
+    sorting = None if is_train else sorting_of(folders)
+    if sorting is not None:
+        return _sorted_dataset(root, sorting)
     return Dataset(root, Layout.FOLDER, _good_below(folders["good"] if is_train else root, root), ())
 
 
@@ -60,14 +68,16 @@ def find_samples(paths: Sequence[Path]) -> tuple[Sample, ...]:
     """The pictures to inspect, in the order given, each once.
 
     A file is taken whatever its suffix; a folder is searched, but of a folder in MVTec AD layout only `test`. Pictures
-    below the `test` folder of such a layout carry its label, kind and mask; others have none. Names are relative to the
-    folder given, or to the closest folder above all where several paths are given. Paths are made absolute.
+    below the `test` folder of such a layout carry its label, kind and mask; those of a sorted folder what its folders'
+    names say; others have none. Names are relative to the folder given, or to the closest folder above all where
+    several paths are given. Paths are made absolute.
 
     Raises:
         DatasetError: A path is missing, or no picture is found.
     """
     absolute = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100  resolve() would follow links
     files = dict.fromkeys(file for path in absolute for file in _files_to_inspect(path))
+    sortings = [(path, sorting) for path in absolute if (sorting := _sorting_to_inspect(path)) is not None]
     if not files:
         raise DatasetError("There are no pictures to inspect. Choose some, or a folder that holds some.")
     base = _common_folder(absolute)
@@ -77,8 +87,43 @@ def find_samples(paths: Sequence[Path]) -> tuple[Sample, ...]:
     for file in files:
         name = file.relative_to(base).as_posix() if base is not None else file.as_posix()
         test = test_of[file.parent]
-        found.append(Sample(file, name, None, "", None) if test is None else _tested(file, name, test, masks_of[test]))
+        if test is not None:
+            found.append(_tested(file, name, test, masks_of[test]))
+        else:
+            sorting = next((sorting for path, sorting in sortings if file.is_relative_to(path)), _UNSORTED)
+            found.append(_by_folder(file, name, sorting))
     return tuple(found)
+
+
+def _sorted_dataset(root: Path, sorting: Sorting) -> Dataset:
+    good, test = [], []
+    for path in image_files(root):
+        sample = _by_folder(path, path.relative_to(root).as_posix(), sorting)
+        if sample.label is Label.GOOD or (sample.label is None and not sorting.good):
+            good.append(replace(sample, label=Label.GOOD, kind="good"))
+        else:
+            test.append(sample)
+    if not good:
+        empty = ", ".join(path.name for path in sorting.good)
+        defects = ", ".join(path.name for path in sorting.defects[:3])
+        raise DatasetError(
+            f"There is no image of a good part in {shown(root)}: "
+            + (
+                f"{shown(empty)} holds none. "
+                if empty
+                else f"by the folders' names all are defects ({shown(defects)}). "
+            )
+            + "Put good ones there, or choose the folder of good images itself."
+        )
+    return Dataset(root, Layout.SORTED, tuple(good), tuple(test))
+
+
+def _by_folder(path: Path, name: str, sorting: Sorting) -> Sample:
+    """A sample with the label that the folder's name gives it, where it gives one."""
+    if any(path.is_relative_to(folder) for folder in sorting.good):
+        return Sample(path, name, Label.GOOD, "good", None)
+    folder = next((folder for folder in sorting.defects if path.is_relative_to(folder)), None)
+    return Sample(path, name, None, "", None) if folder is None else Sample(path, name, Label.DEFECT, folder.name, None)
 
 
 def _missing(path: Path, what: str) -> DatasetError:
@@ -163,6 +208,14 @@ def _masks_beside(test: Path) -> dict[str, Path]:
     if folder is None:
         return {}
     return {path.relative_to(folder).as_posix().removesuffix(path.suffix): path for path in image_files(folder)}
+
+
+def _sorting_to_inspect(path: Path) -> Sorting | None:
+    """How a folder is sorted, unless it is a data set in MVTec AD layout or a part of one."""
+    if not is_folder(path):
+        return None
+    folders = subfolders(path)
+    return None if {"train", "test", "ground_truth"} & folders.keys() else sorting_of(folders)
 
 
 def _files_to_inspect(path: Path) -> Iterable[Path]:

@@ -17,6 +17,7 @@ class Layout(StrEnum):
 
     FOLDER = "folder"
     MVTEC = "mvtec"
+    SORTED = "sorted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from core.dataset import Dataset, Finding, Layout, Sample, find_samples, open_dataset
+from core.dataset import Dataset, Finding, Label, Layout, Sample, find_samples, open_dataset
 from core.errors import DatasetError
+from core.sorted_folders import DEFECT_NAMES
 
 
 @dataclass(frozen=True)  # no slots: `good` and `test` are asked for dozens of times, and kept
@@ -98,7 +99,7 @@ def reopened(kept: Mapping[str, Sequence[str]]) -> SampleSet:
 
 
 def read_dataset(paths: Sequence[Path]) -> Dataset:
-    """What the files and folders hold, as one data set.
+    """What the files and folders hold, as one data set; a folder called `NG` beside another is not learned from.
 
     Raises:
         DatasetError: No image is found.
@@ -108,7 +109,19 @@ def read_dataset(paths: Sequence[Path]) -> Dataset:
     missing = [path for path in files if not path.exists()]
     if missing:
         raise DatasetError(f"{missing[0]} is not there any more. Choose another folder.")
-    return merge([open_dataset(path) for path in folders], find_samples(files) if files else ())
+    defects = [path for path in folders if path.name.casefold() in DEFECT_NAMES]
+    learned = [path for path in folders if path not in defects]
+    if not learned:  # chosen as good parts, whatever they are called
+        defects, learned = [], folders
+    found = merge([open_dataset(path) for path in learned], find_samples(files) if files else ())
+    test = [
+        dataclasses.replace(sample, label=Label.DEFECT, kind=path.name)
+        for path in defects
+        for sample in find_samples([path])
+    ]
+    if not test:
+        return found
+    return dataclasses.replace(found, layout=Layout.SORTED, test=(*found.test, *test))
 
 
 def count_sizes(sizes: Iterable[tuple[int, int]]) -> tuple[tuple[tuple[int, int], int], ...]:
@@ -132,6 +145,7 @@ def merge(datasets: Sequence[Dataset], files: Sequence[Sample] = ()) -> Dataset:
     test = tuple(s for d in datasets for s in d.test)
     folders = [d.root for d in datasets] + [s.path.parent for s in files]
     root = Path(os.path.commonpath(folders)) if len({f.anchor for f in folders}) == 1 else folders[0]
-    layout = Layout.MVTEC if datasets and all(d.layout is Layout.MVTEC for d in datasets) else Layout.FOLDER
+    layouts = {d.layout for d in datasets}
+    layout = layouts.pop() if len(layouts) == 1 and not files else Layout.FOLDER
     unique_good = tuple({s.path: s for s in good}.values())
     return Dataset(root=root, layout=layout, good=unique_good, test=tuple({s.path: s for s in test}.values()))

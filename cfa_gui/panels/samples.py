@@ -12,8 +12,9 @@ from cfa_gui.models.session import Session
 from cfa_gui.panels import parts
 from core.config import Region
 from core.counting import counted
-from core.dataset import Finding
+from core.dataset import Finding, Layout
 
+_KINDS_SHOWN = 3
 _SIZES_SHOWN = 3
 
 
@@ -27,6 +28,16 @@ def sizes_text(samples: SampleSet) -> str:
     more = len(samples.sizes) - _SIZES_SHOWN
     counted = ", ".join(f"{text} ({samples.sizes[i][1]})" for i, text in enumerate(listed))
     return f"{counted} pixels" + (f" and {more} more sizes" if more > 0 else "")
+
+
+def others_text(samples: SampleSet) -> str:
+    """What is done with the images of the folder that are not learned from."""
+    if samples.dataset.layout is not Layout.SORTED:
+        return f"{counted(len(samples.test), 'test image')} in this folder: inspected after training."
+    images = counted(len(samples.test), "image")
+    kinds = list(dict.fromkeys(sample.kind for sample in samples.test if sample.kind))
+    named = f" in {', '.join(kinds[:_KINDS_SHOWN])}" + (", …" if len(kinds) > _KINDS_SHOWN else "") if kinds else ""
+    return f"Not learned from: {images}{named}, by the folders' names. Inspected after training."
 
 
 class SamplesPanel(parts.Panel):
@@ -166,7 +177,7 @@ class SamplesPanel(parts.Panel):
         self._sizes.setText(sizes_text(samples))
         self._sizes.setVisible(bool(samples.sizes))
         self._test.setVisible(bool(samples.test))
-        self._test.setText(f"{counted(len(samples.test), 'test image')} in this folder: inspected after training.")
+        self._test.setText(others_text(samples))
         self._state.setVisible(samples.checking or not samples.findings)
         self._state.setText("Checking the images…" if samples.checking else "✓  The check found nothing to mind.")
         for finding in samples.findings:

@@ -30,7 +30,10 @@ class Preset(StrEnum):
 @app.command(short_help="Train a model on good images.")
 def train(
     good: Annotated[
-        Path, typer.Argument(metavar="GOOD", help="A folder of good images, or a data set in MVTec AD layout.")
+        Path,
+        typer.Argument(
+            metavar="GOOD", help="A folder of good images, one sorted into OK and NG, or a data set in MVTec AD layout."
+        ),
     ],
     *,
     output: Annotated[Path, typer.Option("--out", metavar="FILE", help="The model file to write.")],

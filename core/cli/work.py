@@ -1,6 +1,5 @@
 """The work behind the `cfa` commands but `inspect`. Imports the engine, and with it torch."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,28 +173,14 @@ def demo(folder: Path, *, device: str, cancel: CancelToken) -> None:
 
 
 def _labelled(path: Path) -> tuple[Sample, ...]:
-    """The labelled test images of a data set, or of any folder that holds `good` beside the kinds of defects."""
-    found = find_samples([path])
-    if all(sample.label is None for sample in found):
-        found = _labelled_by_folder(found)
-    labelled = tuple(sample for sample in found if sample.label is not None)
+    """The labelled test images of a data set, or of any folder that holds good parts beside kinds of defects."""
+    labelled = tuple(sample for sample in find_samples([path]) if sample.label is not None)
     if not labelled:
         raise DatasetError(
             f"No image in {path} is labelled. Name a data set in MVTec AD layout, or a folder with the good images in "
             "`good` and the others in a folder for each kind of defect."
         )
     return labelled
-
-
-def _labelled_by_folder(samples: Sequence[Sample]) -> tuple[Sample, ...]:
-    kinds = [sample.name.split("/")[0] if "/" in sample.name else "" for sample in samples]
-    if not any(kind.casefold() == "good" for kind in kinds):
-        return ()
-    return tuple(
-        dataclasses.replace(sample, label=Label.GOOD if kind.casefold() == "good" else Label.DEFECT, kind=kind)
-        for sample, kind in zip(samples, kinds, strict=True)
-        if kind
-    )
 
 
 def _best_f1(

@@ -13,14 +13,15 @@ from cfa_gui.models.flagged import listed_regions, map_rectangle
 from cfa_gui.models.maps import MapStore
 from cfa_gui.models.review import Group, Mark, Query, Review, Show, Sort
 from cfa_gui.models.run_state import Facts, ImpossibleTransitionError, RunState, allowed, require_transition
-from cfa_gui.models.samples import SampleSet, count_sizes, merge
+from cfa_gui.models.samples import SampleSet, count_sizes, merge, read_dataset
 from cfa_gui.models.session import Collection, Session
+from cfa_gui.panels.samples import others_text
 from core.config import Preprocessing, Region, Resizing
 from core.dataset import Dataset, Label, Layout, Sample
 from core.leftovers import remove_leftovers
 from core.placement import place
 from core.threshold import manual_threshold
-from tests.cfa_gui.fake_engine import fake_model
+from tests.cfa_gui.fake_engine import fake_model, write_picture
 
 
 def sample(name: str, label: Label | None = None) -> Sample:
@@ -108,6 +109,17 @@ def test_that_several_folders_become_one_set_without_doubles() -> None:
     assert [s.name for s in both.good] == ["a", "b", "c", "d"]
     assert both.root == Path("/parts")
     assert merge([one]) is one
+
+
+def test_that_a_folder_of_defects_dropped_beside_good_parts_is_not_learned_from(tmp_path: Path) -> None:
+    ok, ng = write_picture(tmp_path / "OK" / "1.png", 10), write_picture(tmp_path / "NG" / "2.png", 200)
+    for paths in ([ok.parent, ng.parent], [tmp_path]):
+        found = read_dataset(paths)
+        assert [s.path for s in found.good] == [ok]
+        assert [(s.path, s.label, s.kind) for s in found.test] == [(ng, Label.DEFECT, "NG")]
+        text = others_text(SampleSet(found))
+        assert text == "Not learned from: 1 image in NG, by the folders' names. Inspected after training."
+    assert [s.path for s in read_dataset([ng.parent]).good] == [ng], "chosen by itself it is what the user says"
 
 
 def test_that_sizes_are_counted_most_frequent_first() -> None:

@@ -223,6 +223,72 @@ def test_that_other_pictures_to_inspect_have_no_label(mvtec: Path, tmp_path: Pat
         assert {(s.label, s.kind, s.mask) for s in find_samples([path])} == {(None, "", None)}
 
 
+@pytest.mark.parametrize(
+    ("good", "defect"), [("OK", "NG"), ("good", "defect"), ("i.O.", "n.i.O."), ("pass", "scratch")]
+)
+def test_that_known_defects_beside_good_parts_are_never_learned_from(tmp_path: Path, good: str, defect: str) -> None:
+    for name in (f"{good}/1.png", f"{good}/later/2.png", f"{defect}/1.png", f"{defect}/later/2.png", "loose.png"):
+        draw(tmp_path / name)
+    dataset = open_dataset(tmp_path)
+    assert dataset.layout is Layout.SORTED
+    assert sorted(names(dataset.good)) == [f"{good}/1.png", f"{good}/later/2.png"]
+    assert {(s.label, s.kind) for s in dataset.good} == {(Label.GOOD, "good")}
+    assert {(s.name, s.label, s.kind) for s in dataset.test} == {
+        ("loose.png", None, ""),
+        (f"{defect}/1.png", Label.DEFECT, defect),
+        (f"{defect}/later/2.png", Label.DEFECT, defect),
+    }
+
+
+def test_that_a_folder_of_defects_among_good_pictures_is_left_out_of_them(tmp_path: Path) -> None:
+    for name in ("1.png", "monday/2.png", "Defective/3.png"):
+        draw(tmp_path / name)
+    dataset = open_dataset(tmp_path)
+    assert names(dataset.good) == ["1.png", "monday/2.png"]
+    assert [(s.name, s.label, s.kind) for s in dataset.test] == [("Defective/3.png", Label.DEFECT, "Defective")]
+
+
+def test_that_what_was_only_flagged_is_neither_learned_from_nor_called_a_defect(tmp_path: Path) -> None:
+    for name in ("good/1.png", "flagged/2.png", "uncertain/3.png"):
+        draw(tmp_path / name)
+    dataset = open_dataset(tmp_path)
+    assert names(dataset.good) == ["good/1.png"]
+    assert {(s.name, s.label) for s in dataset.test} == {("flagged/2.png", None), ("uncertain/3.png", None)}
+
+
+def test_that_several_folders_of_good_parts_are_a_plain_folder(tmp_path: Path) -> None:
+    for name in ("ok/1.png", "good/2.png"):
+        draw(tmp_path / name)
+    assert open_dataset(tmp_path).layout is Layout.FOLDER
+
+
+@pytest.mark.parametrize(
+    ("folders", "telling"), [(("NG", "fail"), "all are defects .fail, NG"), (("OK/old", "NG"), "OK")]
+)
+def test_that_defects_without_a_good_part_are_refused(tmp_path: Path, folders: tuple[str, ...], telling: str) -> None:
+    for folder in folders:
+        draw(tmp_path / folder / "1.png")
+    for file in (tmp_path / "OK").rglob("*.png"):
+        file.unlink()
+    with pytest.raises(DatasetError, match=f"no image of a good part.*{telling}"):
+        open_dataset(tmp_path)
+
+
+def test_that_pictures_of_a_sorted_folder_are_inspected_with_its_labels(tmp_path: Path) -> None:
+    for name in ("OK/1.png", "NG/2.png", "flagged/3.png", "4.png"):
+        draw(tmp_path / name)
+    found = {sample.name: (sample.label, sample.kind) for sample in find_samples([tmp_path])}
+    assert found == {
+        "OK/1.png": (Label.GOOD, "good"),
+        "NG/2.png": (Label.DEFECT, "NG"),
+        "flagged/3.png": (None, ""),
+        "4.png": (None, ""),
+    }
+    assert find_samples([tmp_path / "NG"])[0].label is None, (
+        "the folder alone was chosen, nobody sorted anything into it"
+    )
+
+
 def test_that_several_paths_are_taken_in_order_once_and_named_apart(tmp_path: Path) -> None:
     first, second = draw(tmp_path / "b" / "1.png"), draw(tmp_path / "a" / "1.png")
     odd = tmp_path / "a" / "camera.raw"
