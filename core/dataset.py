@@ -16,7 +16,7 @@ from core.errors import DatasetError
 from core.folder_search import image_files, is_file, is_folder, subfolders
 from core.images import IMAGE_SUFFIXES, shown
 from core.samples import Dataset, Label, Layout, Sample
-from core.sorted_folders import Sorting, sorting_of
+from core.sorted_folders import GOOD_NAMES, Sorting, sorting_of
 
 __all__ = [
     "Dataset",
@@ -215,7 +215,10 @@ def _sorting_to_inspect(path: Path) -> Sorting | None:
     if not is_folder(path):
         return None
     folders = subfolders(path)
-    return None if {"train", "test", "ground_truth"} & folders.keys() else sorting_of(folders)
+    if {"train", "test", "ground_truth"} & folders.keys():
+        return None
+    good = tuple(folder for name, folder in folders.items() if name in GOOD_NAMES)
+    return sorting_of(folders) or (Sorting(good, ()) if good else None)
 
 
 def _files_to_inspect(path: Path) -> Iterable[Path]:

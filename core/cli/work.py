@@ -10,7 +10,8 @@ from core.cli import output as out
 from core.cli.inspecting import Targets, inspect
 from core.cli.words import model_json, print_evaluation, print_model
 from core.config import Config, preset
-from core.dataset import Label, Sample, find_samples, open_dataset, require_disjoint
+from core.counting import counted
+from core.dataset import Dataset, Label, Layout, Sample, find_samples, open_dataset, require_disjoint
 from core.errors import CancelledByUser, DatasetError, OutputError
 from core.evaluation import evaluate as evaluate_model
 from core.inspection import Failure, Inspector
@@ -52,6 +53,7 @@ def train(good: Path, output: Path, test: Path | None, config: Config, run: Run,
     require_writable(output)
     remove_leftovers([output.parent])
     dataset = open_dataset(good)
+    _name_what_is_left_out(dataset)
     tests = _labelled(test) if test is not None else ()
     if output.resolve() in {sample.path.resolve() for sample in (*dataset.good, *dataset.test, *tests)}:
         raise OutputError(f"{output} is one of the images. Name another file for the model.")
@@ -89,6 +91,12 @@ def train(good: Path, output: Path, test: Path | None, config: Config, run: Run,
     print_model(trained, output)
     if evaluation is not None:
         print_evaluation(evaluation)
+
+
+def _name_what_is_left_out(dataset: Dataset) -> None:
+    if dataset.layout is Layout.SORTED and dataset.test:
+        kinds = ", ".join(dict.fromkeys(sample.name.split("/")[0] for sample in dataset.test))
+        out.note(f"Not learned from, by the folders' names: {counted(len(dataset.test), 'image')} ({kinds}).")
 
 
 def evaluate(model: Path, dataset: Path, *, device: str, as_json: bool, cancel: CancelToken) -> None:

@@ -66,6 +66,16 @@ def test_that_training_writes_one_model_and_says_what_it_is(cfa: Cfa, parts: Pat
     assert len(load_model(tmp_path / "part.cfa").calibration.scores) == GOOD
 
 
+def test_that_training_says_which_defects_it_does_not_learn_from(cfa: Cfa, parts: Path, tmp_path: Path) -> None:
+    shutil.copytree(parts / "train/good", tmp_path / "day/OK")
+    shutil.copytree(parts / "test", tmp_path / "day/NG")
+    done = cfa("train", tmp_path / "day", "--preset", "fast", "--out", tmp_path / "day.cfa")
+    count = sum(1 for _ in (tmp_path / "day/NG").rglob("*.png"))
+    assert f"Not learned from, by the folders' names: {count} images (NG)." in done.err
+    learned = sum(1 for _ in (tmp_path / "day/OK").rglob("*.png"))
+    assert f"{learned} images, seed 0" in done.out
+
+
 def test_that_training_prints_one_json_object_for_machines(cfa: Cfa, parts: Path, tmp_path: Path) -> None:
     done = cfa("train", parts, "--out", tmp_path / "part.cfa", "--test", parts, *TRAIN_OPTIONS, "--seed", "1", "--json")
     assert done.status == 0
