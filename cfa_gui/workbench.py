@@ -20,8 +20,6 @@ from cfa_gui.panels.training import TrainingPanel
 _RIGHT = 360
 _LEFT = 324
 _BOTTOM = 232
-_HANDLES = 16
-"""Between the docks and the canvas, pixels."""
 _SETTLE = 500
 """Milliseconds after which the slider of the opacity rests."""
 _MOST_CONTROLS = 200
@@ -103,9 +101,7 @@ class Workbench(QMainWindow):
 
     def _first_sizes(self) -> None:
         docks = self.docks
-        room = (self.width() - self.canvas.minimumSizeHint().width() - _HANDLES) / (_LEFT + _RIGHT)
-        sides = [int(side * min(room, 1)) for side in (_LEFT, _RIGHT)]  # more would widen the window
-        self.resizeDocks([docks["images"], docks["samples"]], sides, Qt.Orientation.Horizontal)
+        self.resizeDocks([docks["images"], docks["samples"]], [_LEFT, _RIGHT], Qt.Orientation.Horizontal)
         self.resizeDocks([docks["threshold"]], [_BOTTOM], Qt.Orientation.Vertical)
 
     @Slot()

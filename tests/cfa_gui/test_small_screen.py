@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QImage, QPainter
+from PySide6.QtWidgets import QScrollArea
 from pytestqt.qtbot import QtBot
 
 from cfa_gui.widgets.elided_label import ElidedLabel
 from cfa_gui.widgets.empty_state import paint_empty_state
 from cfa_gui.widgets.image_canvas import ImageCanvas
 from cfa_gui.widgets.stat import Stat
+from cfa_gui.workbench import Workbench
 from tests.cfa_gui.desk import LAPTOP, Desk
 from tests.cfa_gui.fake_engine import write_picture
 
@@ -28,6 +30,15 @@ def test_that_the_window_fits_a_laptop_with_everything_open(desk: Desk, tmp_path
         assert needed.boundedTo(LAPTOP) == needed, (name, needed)
     desk.window.resize(LAPTOP)
     assert desk.window.size() == LAPTOP
+
+
+def test_that_the_review_needs_no_scroll_bar_in_a_window_of_usual_size(work: Workbench, qtbot: QtBot) -> None:
+    work.docks["review"].raise_()
+    (area,) = (area for area in work.review.findChildren(QScrollArea) if area.widget() is not None)
+    qtbot.waitUntil(area.isVisible)
+    assert area.verticalScrollBar().maximum() == 0
+    work.resize(1280, 500)
+    qtbot.waitUntil(lambda: area.verticalScrollBar().maximum() > 0)
 
 
 def test_that_a_long_name_widens_no_window(desk: Desk, tmp_path: Path) -> None:

@@ -94,7 +94,9 @@ def test_that_hidden_files_and_folders_that_look_like_images_are_passed_over(tmp
 
 def test_that_train_and_train_good_are_plain_folders(mvtec: Path) -> None:
     draw(mvtec / "train/broken/000.png")
-    assert names(open_dataset(mvtec / "train").good) == ["good/000.png", "good/001.png"]
+    train = open_dataset(mvtec / "train")
+    assert names(train.good) == ["good/000.png", "good/001.png"]
+    assert (train.layout, train.test) == (Layout.FOLDER, ())
     dataset = open_dataset(mvtec / "train" / "good")
     assert names(dataset.good) == ["000.png", "001.png"]
     assert dataset.layout is Layout.FOLDER
@@ -287,6 +289,12 @@ def test_that_pictures_of_a_sorted_folder_are_inspected_with_its_labels(tmp_path
     assert find_samples([tmp_path / "NG"])[0].label is None, (
         "the folder alone was chosen, nobody sorted anything into it"
     )
+
+
+def test_that_a_folder_that_holds_nothing_but_good_parts_labels_them_when_inspected(tmp_path: Path) -> None:
+    draw(tmp_path / "good/1.png")
+    draw(tmp_path / "ok/2.png")
+    assert {sample.label for sample in find_samples([tmp_path])} == {Label.GOOD}
 
 
 def test_that_several_paths_are_taken_in_order_once_and_named_apart(tmp_path: Path) -> None:
