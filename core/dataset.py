@@ -104,16 +104,11 @@ def _sorted_dataset(root: Path, sorting: Sorting) -> Dataset:
         else:
             test.append(sample)
     if not good:
-        empty = ", ".join(path.name for path in sorting.good)
-        defects = ", ".join(path.name for path in sorting.defects[:3])
+        names = ", ".join(path.name for path in (sorting.good or sorting.defects)[:3])
+        reason = "without an image" if sorting.good else "full of defects by its name"
         raise DatasetError(
-            f"There is no image of a good part in {shown(root)}: "
-            + (
-                f"{shown(empty)} holds none. "
-                if empty
-                else f"by the folders' names all are defects ({shown(defects)}). "
-            )
-            + "Put good ones there, or choose the folder of good images itself."
+            f"There is no image of a good part in {shown(root)}: {shown(names)} is {reason}. "
+            "Put good ones there, or choose the folder of good images itself."
         )
     return Dataset(root, Layout.SORTED, tuple(good), tuple(test))
 

@@ -13,7 +13,7 @@ class Label(StrEnum):
 
 
 class Layout(StrEnum):
-    """How a data set's folders are arranged."""
+    """How a data set's folders are arranged; what each means is told in `core.dataset`."""
 
     FOLDER = "folder"
     MVTEC = "mvtec"

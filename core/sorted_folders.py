@@ -8,30 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 GOOD_NAMES = frozenset({"good", "ok", "o.k.", "io", "i.o.", "pass", "passed", "gut", "non-defective", "defect-free"})
-DEFECT_NAMES = frozenset(
-    {
-        *("ng", "nok", "not ok", "not_ok", "not-ok", "notok", "no good", "no_good", "nogood", "nio", "n.i.o."),
-        *(
-            "bad",
-            "defect",
-            "defects",
-            "defective",
-            "fail",
-            "failed",
-            "faulty",
-            "reject",
-            "rejects",
-            "rejected",
-            "scrap",
-        ),
-        *("abnormal", "anomaly", "anomalies", "anomalous", "not-good", "not_good", "schlecht", "ausschuss"),
-    }
+"""In lower case, as the others here; names in use on lines and in public data sets."""
+DEFECT_NAMES = (
+    frozenset({"ng", "nok", "not ok", "not_ok", "not-ok", "notok", "no good", "no_good", "no-good", "nogood"})
+    | frozenset({"not_good", "not-good", "nio", "n.i.o.", "bad", "defect", "defects", "defective", "faulty", "scrap"})
+    | frozenset({"fail", "failed", "reject", "rejects", "rejected", "abnormal", "anomaly", "anomalies", "anomalous"})
+    | frozenset({"schlecht", "ausschuss"})
 )
 UNSURE_NAMES = frozenset(
     {"flagged", "uncertain", "unreadable", "unlabelled", "unlabeled", "unknown", "unsure", "unsorted"}
 )
-"""Names in lower case, in use on lines and in public data sets. Those that are unsure say nothing of the parts; what a
-program flagged is no defect until somebody says so."""
+"""These say nothing of the parts: what a program flagged is no defect until somebody says so."""
 
 
 @dataclass(frozen=True, slots=True)

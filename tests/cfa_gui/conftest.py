@@ -24,7 +24,7 @@ from cfa_gui.widgets import colour_bar
 from cfa_gui.widgets.image_canvas import ImageCanvas
 from cfa_gui.workbench import Workbench
 from tests.cfa_gui.bench import Bench, working_bench
-from tests.cfa_gui.desk import Desk
+from tests.cfa_gui.desk import Desk, open_desk
 
 hypothesis.settings.register_profile("window", deadline=None)  # pytest-timeout sees to it
 hypothesis.settings.load_profile("window")
@@ -101,17 +101,8 @@ def work(bench: Bench, qtbot: QtBot) -> Workbench:
 @pytest.fixture
 def desk(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     """The window with a fake engine; nothing is open."""
-    monkeypatch.setattr("cfa_gui.settings.default_path", lambda: tmp_path / "config" / "preferences.json")
-    monkeypatch.setattr("cfa_gui.view_menus.default_path", lambda: tmp_path / "config" / "preferences.json")
-    made = Desk(qtbot, tmp_path)
-    made.window.activateWindow()
-    yield made
-    if made.engine.gate is not None:
-        made.engine.gate.open()
-    made.answers.answer, made.answers.stop = "discard", True
-    made.window.close()
-    made.window._end()
-    made.window.deleteLater()
+    with open_desk(Desk, qtbot, tmp_path, monkeypatch) as made:
+        yield made
 
 
 def _let_go(app: QApplication) -> None:

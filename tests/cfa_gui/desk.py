@@ -1,8 +1,11 @@
 """The whole window with a fake engine and fake answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
+import pytest
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
@@ -62,3 +65,22 @@ class Desk:
             QTest.keyClicks(view, key)
         else:
             QTest.keyClick(view, key)
+
+
+D = TypeVar("D", bound=Desk)
+
+
+@contextmanager
+def open_desk(kind: type[D], qtbot: QtBot, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[D]:
+    """A window with its settings in a folder of its own, closed at the end whatever goes on in it."""
+    monkeypatch.setattr("cfa_gui.settings.default_path", lambda: folder / "config" / "preferences.json")
+    monkeypatch.setattr("cfa_gui.view_menus.default_path", lambda: folder / "config" / "preferences.json")
+    made = kind(qtbot, folder)
+    made.window.activateWindow()
+    yield made
+    if made.engine.gate is not None:
+        made.engine.gate.open()
+    made.answers.answer, made.answers.stop = "discard", True
+    made.window.close()
+    made.window._end()
+    made.window.deleteLater()

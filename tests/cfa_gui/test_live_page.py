@@ -20,7 +20,7 @@ from core.errors import SourceError, SourceLostError
 from core.line.live import line as line_module
 from core.line.live.cameras import FoundCamera
 from core.line.live.sources import CameraChoice, FolderChoice, SourceChoice, VideoChoice
-from tests.cfa_gui.desk import LAPTOP, Desk
+from tests.cfa_gui.desk import LAPTOP, Desk, open_desk
 from tests.cfa_gui.fake_engine import fake_model, manual
 from tests.core.line.sources import ScriptedSource, frame
 
@@ -77,15 +77,8 @@ class LiveDesk(Desk):
 
 @pytest.fixture
 def desk(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveDesk]:
-    monkeypatch.setattr("cfa_gui.settings.default_path", lambda: tmp_path / "config" / "preferences.json")
-    monkeypatch.setattr("cfa_gui.view_menus.default_path", lambda: tmp_path / "config" / "preferences.json")
-    made = LiveDesk(qtbot, tmp_path)
-    made.window.activateWindow()
-    yield made
-    made.answers.answer, made.answers.stop = "discard", True
-    made.window.close()
-    made.window._end()
-    made.window.deleteLater()
+    with open_desk(LiveDesk, qtbot, tmp_path, monkeypatch) as made:
+        yield made
 
 
 def lit(widget: LampWidget | ScoreGauge) -> set[str]:

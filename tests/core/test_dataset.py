@@ -265,7 +265,8 @@ def test_that_several_folders_of_good_parts_are_a_plain_folder(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("folders", "telling"), [(("NG", "fail"), "all are defects .fail, NG"), (("OK/old", "NG"), "OK")]
+    ("folders", "telling"),
+    [(("NG", "fail"), "fail, NG is full of defects"), (("OK/old", "NG"), "OK is without an image")],
 )
 def test_that_defects_without_a_good_part_are_refused(tmp_path: Path, folders: tuple[str, ...], telling: str) -> None:
     for folder in folders:
