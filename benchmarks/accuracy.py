@@ -26,8 +26,8 @@ from benchmarks.accuracy_runs import PROTOCOLS, Job, run, under_protocol
 from benchmarks.accuracy_tables import LOSS_TERMS, TABLES, Line
 from benchmarks.peers import PEERS
 from core.cli.output import ProgressBars
-from core.config import PRESETS, preset
 from core.errors import CfaError
+from core.presets import PRESETS, preset
 
 CONSOLE = Console(width=200)
 

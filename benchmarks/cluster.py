@@ -34,9 +34,9 @@ PART_SECONDS = 2.0
 
 def prepare(work: Path, images: int, seed: int) -> tuple[Path, Path]:
     """A trained model, and a folder with so many images: the same parts under several names. Left where it is there."""
-    from core.config import preset
     from core.dataset import find_samples, good_samples
     from core.model_file import save_model
+    from core.presets import preset
     from core.sample_parts import make_sample_parts
     from core.training import train
 

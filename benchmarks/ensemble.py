@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.accuracy_rows import spread
 from benchmarks.measuring import FIGURES, Measurement
 from core.cli.output import ProgressBars
-from core.config import Calibrating, Config, Resizing, preset
+from core.config import Calibrating, Config, Resizing
 from core.dataset import open_dataset
 from core.ensemble import unit_of
 from core.hold_out import hold_out
@@ -36,6 +36,7 @@ from core.images import read_image
 from core.inspection import Inspector
 from core.opencv import cv2
 from core.placement import Placement
+from core.presets import preset
 from core.samples import Dataset, Sample
 from core.trained_model import Calibration
 from core.training import train

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from core.config import preset
 from core.dataset import open_dataset
 from core.export.export import export_model
 from core.export.parity import load_runner
@@ -26,6 +25,7 @@ from core.export.words import Format, Target
 from core.images import read_image
 from core.inspection import Inspector
 from core.model_file import load_model
+from core.presets import preset
 from core.trained_model import TrainedModel
 from core.training import train
 

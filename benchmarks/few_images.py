@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.accuracy_runs import measure
 from benchmarks.plot import Axis, line_chart
 from core.cli.output import ProgressBars
-from core.config import PRESETS, preset
 from core.dataset import open_dataset
+from core.presets import PRESETS, preset
 from core.samples import Dataset, Sample
 from core.training import train
 

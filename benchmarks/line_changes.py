@@ -1,10 +1,11 @@
 """What the camera set-up must hold still: figures when the test images change and the model does not.
 
     python benchmarks/line_changes.py DATASET... [--preset standard] [--seed 0] [--test 200]
-                                      [--light-variation 0.1] [--changes none ...]
-                                      [--out benchmarks/results/line_changes]
+                                      [--light-variation 0.1] [--position-variation 0.05] [--angle-variation 10]
+                                      [--changes none ...] [--out benchmarks/results/line_changes]
 
-A model is trained once for each set; then every test image is shifted, turned, brightened, blurred or compressed.
+A model is trained once for each set; then every test image is shifted, turned, brightened, blurred or compressed. The
+model may be told what to expect.
 Lengths are shares of the picture's width, so that they mean the same for every camera. False alarms and misses are
 counted at the threshold that the model set for itself (5 %, or the smallest that its held-out images promise).
 """
@@ -23,20 +24,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.few_images import tested
 from core.cli.output import ProgressBars
-from core.config import PRESETS, preset
 from core.dataset import open_dataset
 from core.images import read_image
 from core.inspection import Inspector
 from core.metrics import confusion, image_auroc
 from core.opencv import cv2
+from core.presets import PRESETS, preset
 from core.samples import Label
 from core.training import train
 
 Picture = NDArray[np.uint8]
 Change = Callable[[Picture, np.random.Generator], Picture]
-FIELDS = (
-    "dataset", "preset", "light_variation", "seed", "change", "image_auroc", "false_alarm_rate", "miss_rate", "images",
-)  # fmt: skip
+TOLD = ("light_variation", "position_variation", "angle_variation")
+"""Settings: what the model is told to expect."""
+FIELDS = ("dataset", "preset", *TOLD, "seed", "change", "image_auroc", "false_alarm_rate", "miss_rate", "images")
 
 
 def moved(image: Picture, degrees: float, across: float, down: float) -> Picture:
@@ -98,7 +99,8 @@ def main() -> None:
     parser.add_argument("--preset", default="standard", choices=sorted(PRESETS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--test", type=int, default=200)
-    parser.add_argument("--light-variation", type=float, default=0.0, help="what the model is told to expect")
+    for name in TOLD:
+        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=0.0, help="what the model is told")
     parser.add_argument("--changes", nargs="+", choices=list(CHANGES), default=list(CHANGES))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/line_changes"))
     arguments = parser.parse_args()
@@ -108,21 +110,32 @@ def main() -> None:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     for folder in arguments.datasets:
-        told = arguments.light_variation
-        same = [row for row in rows if (row["dataset"], float(row["light_variation"])) == (folder.name, told)]
+        told = tuple(getattr(arguments, name) for name in TOLD)
+        same = [row for row in rows if row["dataset"] == folder.name and _told(row) == told]
         rows += measured(folder, arguments, {row["change"] for row in same})
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, FIELDS)
             writer.writeheader()
             writer.writerows(rows)
-    table = ["| set | light may vary | change | image AUROC | false alarms | misses |", "|---|---|---|---|---|---|"]
+    table = ["| set | told to expect | change | image AUROC | false alarms | misses |", "|---|---|---|---|---|---|"]
     for row in rows:
         rates = " | ".join(f"{100 * float(row[name]):.1f} %" for name in ("false_alarm_rate", "miss_rate"))
-        light = f"± {float(row['light_variation']):.0%}"
-        table.append(f"| {row['dataset']} | {light} | {row['change']} | {float(row['image_auroc']):.4f} | {rates} |")
+        table.append(
+            f"| {row['dataset']} | {_in_words(row)} | {row['change']} | {float(row['image_auroc']):.4f} | {rates} |"
+        )
     text = "\n".join(table)
     arguments.out.with_suffix(".md").write_text(f"{text}\n", encoding="utf-8")
     print(text)
+
+
+def _told(row: dict[str, Any]) -> tuple[float, ...]:
+    return tuple(float(row[name]) for name in TOLD)
+
+
+def _in_words(row: dict[str, Any]) -> str:
+    light, position, angle = _told(row)
+    words = [f"{name} ± {share:.0%}" for name, share in (("light", light), ("place", position)) if share]
+    return ", ".join([*words, f"angle ± {angle:g}°"] if angle else words) or "nothing"
 
 
 def measured(folder: Path, arguments: argparse.Namespace, known: set[str]) -> list[dict[str, Any]]:
@@ -134,7 +147,8 @@ def measured(folder: Path, arguments: argparse.Namespace, known: set[str]) -> li
     test = tested(dataset, arguments.test)
     rows = []
     with ProgressBars() as bars:
-        config = preset(arguments.preset).with_changes(seed=arguments.seed, light_variation=arguments.light_variation)
+        told = {name: getattr(arguments, name) for name in TOLD}
+        config = preset(arguments.preset).with_changes(seed=arguments.seed, **told)
         trained = train(dataset.good, config, report=bars)
     inspector, threshold = Inspector(trained), trained.threshold
     if threshold is None:
@@ -144,7 +158,7 @@ def measured(folder: Path, arguments: argparse.Namespace, known: set[str]) -> li
         random = np.random.default_rng(arguments.seed)
         scores = [inspector.inspect(CHANGES[name](read_image(sample.path), random)).score for sample in test]
         at = confusion(scores, labels, threshold.value)
-        run = (folder.name, arguments.preset, arguments.light_variation, arguments.seed, name)
+        run = (folder.name, arguments.preset, *told.values(), arguments.seed, name)
         figures = (*run, image_auroc(scores, labels))
         rows.append(dict(zip(FIELDS, (*figures, at.false_alarm_rate, at.miss_rate, len(test)), strict=True)))
         print(rows[-1], file=sys.stderr, flush=True)

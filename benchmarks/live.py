@@ -72,10 +72,10 @@ class Piece:
 
 def prepare(folder: Path, rate: float) -> None:
     """A model of the sample parts at the video's size, and the video."""
-    from core.config import preset
     from core.dataset import good_samples, open_dataset
     from core.images import read_image
     from core.model_file import save_model
+    from core.presets import preset
     from core.sample_parts import make_sample_parts
     from core.training import train
 

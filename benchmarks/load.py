@@ -128,9 +128,9 @@ class Hand:
 
 def make_model(folder: Path) -> Path:
     """A model trained for a moment: the review store keeps no score without the model that it is by."""
-    from core.config import preset
     from core.dataset import open_dataset
     from core.model_file import save_model
+    from core.presets import preset
     from core.sample_parts import make_sample_parts
     from core.training import train
 

@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from core.cli.output import ProgressBars
-from core.config import PRESETS, Calibrating, preset
+from core.config import Calibrating
 from core.dataset import open_dataset
 from core.hold_out import hold_out
 from core.inspection import Inspection, Inspector
 from core.metrics import image_auroc
+from core.presets import PRESETS, preset
 from core.samples import Label, Sample
 from core.threshold import FalseAlarmRate
 from core.trained_model import TrainedModel

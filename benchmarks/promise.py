@@ -25,11 +25,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.plot import Axis, line_chart
 from core.cli.output import ProgressBars
-from core.config import PRESETS, preset
 from core.dataset import open_dataset
 from core.hold_out import HoldOut, hold_out
 from core.inspection import Inspection, Inspector
 from core.metrics import confusion, f1_max
+from core.presets import PRESETS, preset
 from core.samples import Dataset, Label, Sample
 from core.threshold import best_f1_threshold, false_alarm_threshold, images_needed
 from core.training import train

@@ -100,8 +100,8 @@ def write_pictures(folder: Path) -> list[Path]:
 def make_model(folder: Path) -> Path:
     """A model of the standard settings but for the size, trained for a moment."""
     from core import model_file
-    from core.config import preset
     from core.dataset import open_dataset
+    from core.presets import preset
     from core.sample_parts import make_sample_parts
     from core.training import train
 

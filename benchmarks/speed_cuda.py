@@ -36,12 +36,13 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from core.backbone import EMBEDDED, random_backbone, spec_of
-from core.config import Config, preset
+from core.config import Config
 from core.cuda.ensemble import EnsembleScorer
 from core.cuda.network import precision
 from core.cuda.scoring import BatchScorer
 from core.inspection import Inspector
 from core.model import CfaModel
+from core.presets import preset
 from core.progress import Phase, Progress
 from core.trained_model import Calibration, TrainedModel, TrainingSummary
 from core.training import train

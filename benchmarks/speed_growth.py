@@ -10,8 +10,9 @@ import torch
 from benchmarks.plot import Axis, line_chart
 from benchmarks.speed_inspection import METHOD, measured, picture
 from benchmarks.speed_training import noise_parts
-from core.config import Bank, preset
+from core.config import Bank
 from core.model import CfaModel
+from core.presets import preset
 from core.training import train
 
 IMAGES, SIDES, TRAINED_ON = (1, 2, 4, 8, 16, 32), (64, 128, 192, 256, 320, 384, 448, 512), (4, 8, 16, 32, 64)

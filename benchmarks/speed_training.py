@@ -15,8 +15,9 @@ from PIL import Image
 from benchmarks.speed_inspection import model, picture
 from core import memory_bank
 from core.backbone import spec_of
-from core.config import Bank, Config, preset
+from core.config import Bank, Config
 from core.model import CfaModel
+from core.presets import preset
 from core.progress import Phase, Progress
 from core.samples import Label, Sample
 from core.training import train

@@ -334,7 +334,7 @@ class Desk:
 
 
 def _untrained() -> Any:
-    from core.config import preset
+    from core.presets import preset
     from core.trained_model import Calibration, TrainedModel, TrainingSummary
 
     summary = TrainingSummary(

@@ -30,9 +30,9 @@ from cfa_gui.models.notices import Notices
 from cfa_gui.models.session import Session
 from cfa_gui.models.thumbnails import ThumbnailCache
 from cfa_gui.settings import SettingsStore
-from core.config import preset
 from core.errors import ConfigError
 from core.leftovers import remove_leftovers
+from core.presets import preset
 from core.progress import CancelToken, Report
 
 _log = logging.getLogger(__name__)

@@ -21,7 +21,6 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 if TYPE_CHECKING:
     from core.config import Config as Config
-    from core.config import preset as preset
     from core.dataset import find_samples as find_samples
     from core.dataset import good_samples as good_samples
     from core.dataset import open_dataset as open_dataset
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from core.inspection import Inspector as Inspector
     from core.model_file import load_model as load_model
     from core.model_file import save_model as save_model
+    from core.presets import preset as preset
     from core.regions import flagged_regions as flagged_regions
     from core.threshold import best_f1_threshold as best_f1_threshold
     from core.threshold import false_alarm_threshold as false_alarm_threshold
@@ -54,7 +54,7 @@ _HOME = {
     "load_model": "model_file",
     "manual_threshold": "threshold",
     "open_dataset": "dataset",
-    "preset": "config",
+    "preset": "presets",
     "read_image": "images",
     "save_model": "model_file",
     "train": "training",

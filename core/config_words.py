@@ -1,9 +1,9 @@
 """The settings of a model in plain words, for the command line and for reports. Imports no torch."""
 
 import dataclasses
+from collections.abc import Iterator
 
 from core.config import (
-    PRESETS,
     Bank,
     Calibrating,
     Config,
@@ -13,8 +13,10 @@ from core.config import (
     Resizing,
     Score,
     StrideFit,
+    Training,
 )
 from core.counting import counted
+from core.presets import PRESETS
 from core.threshold import percent
 
 
@@ -37,12 +39,22 @@ def in_words(config: Config) -> str:
         turns = " in turns" if training.calibration is Calibrating.CROSS else ""
         held_out = f"{percent(training.holdout)} of the good images held out{turns}"
     epochs = counted(training.epochs, "epoch")
-    light = f"; light may vary by ± {percent(training.light_variation)}" if training.light_variation else ""
+    varied = "".join(f"; {words}" for words in _variation(training))
     return (
         f"{picture(config)}; memory bank: {bank(config)}; {scale(config)}; K = {method.neighbours}, "
         f"J = {method.hard_negatives}; scored by {score(config)}; {epochs} in batches of {training.batch_size}; "
-        f"{held_out}{light}"
+        f"{held_out}{varied}"
     )
+
+
+def _variation(training: Training) -> Iterator[str]:
+    """What may differ on the line."""
+    if training.light_variation:
+        yield f"light may vary by ± {percent(training.light_variation)}"
+    if training.position_variation:
+        yield f"place may vary by ± {percent(training.position_variation)} of the width"
+    if training.angle_variation:
+        yield f"angle may vary by ± {training.angle_variation:g}°"
 
 
 def picture(config: Config) -> str:

@@ -19,7 +19,7 @@ _EXPLAINED_SAMPLE = 8192
 
 
 def set_level_scale(
-    network: CfaModel, features: Features, config: Config, exposures: int, cancelled: Callable[[], None]
+    network: CfaModel, features: Features, config: Config, variants: int, cancelled: Callable[[], None]
 ) -> None:
     """Bring the features to the scale that the constants of the loss ask for (docs/adr: feature scale).
 
@@ -27,7 +27,7 @@ def set_level_scale(
         network: Its `level_scale` is set, which was 1 for each level.
         features: Of all training pictures.
         config: Its feature scale and its seed.
-        exposures: How many pictures in a row show one image.
+        variants: How many pictures in a row show one image.
         cancelled: Asked after each picture; may raise to cancel.
     """
     kind, seed = config.method.feature_scale, config.training.seed
@@ -41,7 +41,7 @@ def set_level_scale(
 
     if kind is FeatureScale.EXPLAINED:
         finest = (pyramid[0][0].permute(1, 2, 0)[mask] for pyramid, mask in features.pictures(report))
-        weight = max(explained_by_others(finest, len(features), exposures, seed), _SMALLEST_WEIGHT)
+        weight = max(explained_by_others(finest, len(features), variants, seed), _SMALLEST_WEIGHT)
     else:
         weight = _FIXED_WEIGHT
     network.level_scale[0] = weight  # the finest level sees grain and edges more than parts
@@ -71,7 +71,7 @@ def reference_squared_distance(
 
 
 @torch.no_grad()
-def explained_by_others(pictures: Iterable[Tensor], count: int, exposures: int, seed: int) -> float:
+def explained_by_others(pictures: Iterable[Tensor], count: int, variants: int, seed: int) -> float:
     """How well a patch is foretold by the nearest patch of other images: the coefficient of determination R².
 
     Random patches of every second image are compared with as many of the others.
@@ -79,7 +79,7 @@ def explained_by_others(pictures: Iterable[Tensor], count: int, exposures: int, 
     Args:
         pictures: Of each the (n, channels) valid patches at one level.
         count: How many there are.
-        exposures: How many in a row show one image.
+        variants: How many in a row show one image.
         seed: Draws the patches.
 
     Returns:
@@ -90,7 +90,7 @@ def explained_by_others(pictures: Iterable[Tensor], count: int, exposures: int, 
     quota = -(-2 * _EXPLAINED_SAMPLE // count)
     halves: tuple[list[Tensor], list[Tensor]] = ([], [])
     for number, patches in enumerate(pictures):
-        halves[number // exposures % 2].append(_drawn(patches, quota, generator))
+        halves[number // variants % 2].append(_drawn(patches, quota, generator))
     if not all(sum(map(len, half)) for half in halves):
         return 1.0
     known, asked = (torch.cat(half).float() for half in halves)

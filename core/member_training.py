@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from core.ahead import AHEAD, DECODERS, ahead
@@ -25,7 +24,6 @@ from core.cuda.network import PooledMaps
 from core.dataset import Sample
 from core.device import current, room_on
 from core.errors import DatasetError, ImageError
-from core.exposure import exposures, how_many
 from core.feature_cache import FeatureCache
 from core.feature_scale import set_level_scale
 from core.geometry import geometry
@@ -33,11 +31,11 @@ from core.images import read_image
 from core.left_alone import left_alone
 from core.memory_bank import centre_radii, ema_bank, global_bank, mean_bank
 from core.model import CfaModel
-from core.placement import apply
 from core.progress import CancelToken, Phase, Progress, Report, StepRecord
 from core.trained_model import Skipped
 from core.training_search import training_search
 from core.training_steps import Features, gradients_of
+from core.variation import Variant, how_many, variants
 
 _RECORDS = 400
 _STEPS_PER_RECORD = 10
@@ -83,7 +81,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pictures:
-    """What the images became; one gives one picture, or one for each exposure.
+    """What the images became; one gives one picture, or one for each variant.
 
     Attributes:
         masks: Of each picture the (h, w) valid patches.
@@ -180,7 +178,7 @@ def _fit(
     left = kept.load(fingerprint)
     if left is None:
         if scale is None:
-            set_level_scale(network, features, config, how_many(config.training.light_variation), run.cancel.check)
+            set_level_scale(network, features, config, how_many(config.training), run.cancel.check)
         else:
             network.level_scale.copy_(scale)
         if config.method.descriptor_start is DescriptorStart.ALIGNED:
@@ -223,32 +221,32 @@ def _fill(cache: FeatureCache, good: Sequence[Sample], without: Set[int], backbo
     if run.device.type == "cuda":
         pyramid = PooledMaps(network.backbone, run.device)
     indices = [index for index in range(len(good)) if index not in without]
-    samples = [good[index] for index in indices]
 
-    def prepared(sample: Sample) -> tuple[list[NDArray[np.uint8]], NDArray[np.bool_]]:
-        image = read_image(sample.path)
+    def prepared(index: int) -> list[Variant]:
+        image = read_image(good[index].path)
         place_of = geometry((image.shape[0], image.shape[1]), run.config, network.stride, network.cell)
-        return exposures(apply(image, place_of.placement), run.config.training.light_variation), place_of.valid
+        random = np.random.default_rng((run.config.training.seed, index))
+        return variants(image, place_of, run.config.training, random)
 
     workers = DECODERS if run.device.type == "cuda" else 1
-    with closing(ahead(prepared, samples, workers=workers, waiting=workers * AHEAD)) as decoded:
+    with closing(ahead(prepared, indices, workers=workers, waiting=workers * AHEAD)) as decoded:
         for done, index in enumerate(indices):
             run.cancel.check()
-            sample, picture = next(decoded)
+            _, picture = next(decoded)
             try:
-                canvases, valid = picture.result()
+                found = picture.result()
             except ImageError as error:
-                pictures.skipped.append(Skipped(sample.name, str(error)))
+                pictures.skipped.append(Skipped(good[index].name, str(error)))
             else:
-                for canvas in canvases:
+                for canvas, valid in found:
                     cache.append(pyramid(torch.from_numpy(canvas)[None].to(run.device)))
                     pictures.masks.append(torch.from_numpy(valid))
                     pictures.contents.append(hashlib.sha256(canvas.tobytes()).hexdigest())
                     pictures.images.append(index)
-            run.report(Progress(Phase.FEATURES, done + 1, len(samples)))
+            run.report(Progress(Phase.FEATURES, done + 1, len(indices)))
     if not pictures.masks:
         first = pictures.skipped[0].message
-        raise DatasetError(f"None of the {len(samples)} training images can be read. The first: {first}")
+        raise DatasetError(f"None of the {len(indices)} training images can be read. The first: {first}")
     return pictures
 
 

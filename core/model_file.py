@@ -30,10 +30,10 @@ from core.threshold import Threshold
 from core.trained_model import Calibration, Companion, TrainedModel, TrainingSummary
 from core.version import VERSION
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 """2: with the radii of the centres. 3: with their axes, in half precision, which is all that they have. 4: with how a
 whole picture meets the stride. 5: with the second member of an ensemble, whose backbone is the first one's.
-6: with how images are held out."""
+6: with how images are held out. 7: with how much place and angle of a part may vary."""
 SUFFIX = ".cfa"
 _KEY = "cfa"
 _FIELDS = frozenset(
@@ -43,6 +43,13 @@ _FIELDS = frozenset(
 _BACKBONE = "backbone."
 _SECOND = "second."
 """Before the names of the second member's tensors."""
+_ADDED: dict[tuple[str, str], object] = {
+    ("preprocessing", "second_scale"): 0.0,
+    ("training", "calibration"): Calibrating.SPLIT,
+    ("training", "position_variation"): 0.0,
+    ("training", "angle_variation"): 0.0,
+}
+"""Settings that came later, and what models from before had: they are to stay the same ones."""
 _NO_DIGEST = "0" * 64
 _BEFORE_DIGEST = rb"\"digest\": \""
 """As the digest's key stands in the header: the settings are JSON in a string of JSON. A quotation mark within a string
@@ -99,10 +106,9 @@ def identity(trained: TrainedModel) -> str:
     Threshold, date and the record of the training take no part.
     """
     content = trained.config.to_json()
-    if trained.companion is None:
-        del content["preprocessing"]["second_scale"]  # a model from before the setting stays the same one
-    if trained.config.training.calibration is Calibrating.SPLIT:
-        del content["training"]["calibration"]  # so here
+    for (group, name), before in _ADDED.items():
+        if content[group][name] == before:
+            del content[group][name]
     settings = json.dumps(content, sort_keys=True)
     units = "" if trained.companion is None else str(trained.companion.units)
     return hashlib.sha256(f"{settings}{units}{state_digest(_state(trained))}".encode()).hexdigest()

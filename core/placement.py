@@ -154,15 +154,28 @@ def apply(image: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]:
     Raises:
         ValueError: The image has another shape.
     """
-    from core.opencv import cv2
+    return cut(resized(image, placement), placement)
 
+
+def resized(image: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]:
+    """The whole picture in the size that the placement resizes it to; see `apply`.
+
+    Raises:
+        ValueError: The image has another shape.
+    """
     if image.shape != (*placement.source, 3):
         raise ValueError(f"the image is {image.shape}, the placement is for {(*placement.source, 3)}")
-    resized = image
-    if placement.resized != placement.source:
-        resized = np.array(_resize(Image.fromarray(image), placement.resized, placement.resampling))
+    if placement.resized == placement.source:
+        return image
+    return np.array(_resize(Image.fromarray(image), placement.resized, placement.resampling))
+
+
+def cut(picture: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]:
+    """The crop of a resized picture on the canvas, whatever its channels are."""
+    from core.opencv import cv2
+
     top, left, height, width = placement.crop
-    crop = resized[top : top + height, left : left + width]
+    crop = picture[top : top + height, left : left + width]
     below, right = placement.canvas[0] - height, placement.canvas[1] - width
     return np.asarray(cv2.copyMakeBorder(crop, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
 

@@ -22,11 +22,11 @@ from benchmarks.live import keep_frames, write_video
 from cfa_gui import theme
 from cfa_gui.models.live import Lamp
 from cfa_gui.settings import SettingsStore
-from core.config import preset
 from core.dataset import Dataset, Label, good_samples, open_dataset
 from core.images import read_image
 from core.line.live.sources import VideoChoice
 from core.model_file import save_model
+from core.presets import preset
 from core.sample_parts import make_sample_parts
 from core.training import train
 from docs.make_pictures import PICTURES, SIZE, Photographer, wait

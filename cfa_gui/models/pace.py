@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from core.config import Calibrating, Config
 from core.progress import Phase, Progress
+from core.variation import how_many
 
 _SETTLE_SECONDS = 0.7
 _MEMORY = 0.8
@@ -188,7 +189,7 @@ class TrainingPace:
             return sum(self._cost(step._replace(member=number)) for number in self._numbers)
         training, member = self._training, self._members[step.member - 1]
         images = self._images * (1 - training.holdout if step.turn else 1.0)
-        pictures = images * (3 if training.light_variation else 1)
+        pictures = images * how_many(training)
         larger = (member.preprocessing.image_size / self._members[0].preprocessing.image_size) ** 2
         turns = max(1, self._turns) if training.holdout else 0
         costs = {

@@ -13,8 +13,9 @@ from cfa_gui.models.pace import Estimate
 from cfa_gui.models.review import Review
 from cfa_gui.models.run_state import Allowed, Facts, RunState, allowed, require_transition
 from cfa_gui.models.samples import SampleSet
-from core.config import Config, Region, preset
+from core.config import Config, Region
 from core.dataset import Sample
+from core.presets import preset
 from core.progress import Progress
 from core.review_records import Project, Stored
 from core.threshold import Threshold

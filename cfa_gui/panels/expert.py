@@ -165,6 +165,29 @@ FIELDS: tuple[Choice | Number, ...] = (
         factor=100,
     ),
     Number(
+        "position_variation",
+        "Place may vary",
+        "How far parts may lie beside their place on the line, as a share of the picture's width: every picture is "
+        "also learned moved (position variation). Training takes five times as long, and inspection as long as before.",
+        0,
+        25,
+        lambda c: c.training.position_variation,
+        suffix=" % of width",
+        prefix="± ",
+        factor=100,
+    ),
+    Number(
+        "angle_variation",
+        "Angle may vary",
+        "By how much parts may be turned on the line, either way: every picture is also learned turned (rotation). "
+        "Training takes five times as long, also where the place may vary, too; inspection as long as before.",
+        0,
+        180,
+        lambda c: c.training.angle_variation,
+        suffix="°",
+        prefix="± ",
+    ),
+    Number(
         "smoothing",
         "Smoothing",
         "Blur of the map, against speckles (σ of the Gaussian).",

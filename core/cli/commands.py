@@ -12,8 +12,9 @@ import typer
 
 from core.cli import output as out
 from core.cli.options import ClusterAddress, Device, Json, ModelPath, cards, require_finite
-from core.config import Bank, Calibrating, preset
+from core.config import Bank, Calibrating
 from core.errors import ConfigError
+from core.presets import preset
 
 app = typer.Typer()
 
@@ -85,6 +86,13 @@ def train(
         float | None,
         typer.Option(metavar="F", help="Share, 0 to 0.5, by which the light may vary: learned darker and brighter."),
     ] = None,
+    position_variation: Annotated[
+        float | None,
+        typer.Option(metavar="F", help="Share of the width, 0 to 0.25, by which parts may lie beside their place."),
+    ] = None,
+    angle_variation: Annotated[
+        float | None, typer.Option(metavar="DEGREES", help="By how much parts may be turned either way, 0 to 180.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="The same seed gives the same model.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a training of the same images and settings that was cut off.")
@@ -109,6 +117,8 @@ def train(
             holdout=holdout,
             calibration=calibration,
             light_variation=light_variation,
+            position_variation=position_variation,
+            angle_variation=angle_variation,
             seed=seed,
         )
         from core.cli import work

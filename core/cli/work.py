@@ -9,7 +9,7 @@ from core.checkpoint import Checkpoint, Resume
 from core.cli import output as out
 from core.cli.inspecting import Targets, inspect
 from core.cli.words import model_json, print_evaluation, print_model
-from core.config import Config, preset
+from core.config import Config
 from core.counting import counted
 from core.dataset import Dataset, Label, Layout, Sample, find_samples, open_dataset, require_disjoint
 from core.errors import CancelledByUser, DatasetError, OutputError
@@ -17,6 +17,7 @@ from core.evaluation import evaluate as evaluate_model
 from core.inspection import Failure, Inspector
 from core.leftovers import remove_leftovers
 from core.model_file import load_model, save_model
+from core.presets import preset
 from core.progress import CancelToken
 from core.sample_parts import make_sample_parts
 from core.threshold import Threshold, best_f1_threshold, manual_threshold

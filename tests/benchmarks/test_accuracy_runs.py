@@ -8,7 +8,8 @@ from benchmarks.accuracy_rows import OURS
 from benchmarks.accuracy_runs import Job, run, under_protocol
 from benchmarks.accuracy_tables import LOSS_TERMS, TABLES
 from benchmarks.peers import PEERS
-from core.config import Config, Resizing, preset
+from core.config import Config, Resizing
+from core.presets import preset
 from core.progress import silent
 from tests.core.parts import TINY, picture, with_defect, write_parts
 

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cfa_gui.models.engine import Facilities, Inspected, NotInspected
-from core.config import Config, preset
+from core.config import Config
 from core.dataset import Sample
 from core.errors import ImageError, ModelFileError
 from core.export.words import Difference, Exported, Parity, Target
 from core.images import read_image
 from core.line.live.line import Found, Inspect
 from core.placement import place
+from core.presets import preset
 from core.progress import CancelToken, Phase, Progress, Report, StepRecord
 from core.threshold import Threshold, false_alarm_threshold, manual_threshold
 from core.trained_model import Calibration, TrainedModel, TrainingSummary

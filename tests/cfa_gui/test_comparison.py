@@ -9,9 +9,9 @@ from pytestqt.qtbot import QtBot
 from cfa_gui.models.comparison import Earlier, Outcome, compare, earlier
 from cfa_gui.models.review import Group, Query, Review, Show
 from cfa_gui.panels.training import TrainingPanel
-from core.config import preset
 from core.dataset import Label, Sample
 from core.placement import place
+from core.presets import preset
 from core.threshold import manual_threshold
 from tests.cfa_gui.bench import Bench
 

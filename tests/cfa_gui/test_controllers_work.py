@@ -9,8 +9,9 @@ import pytest
 from cfa_gui.controllers.train import smaller
 from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Collection
-from core.config import Config, Method, Training, preset
+from core.config import Config, Method, Training
 from core.errors import DeviceError, OutOfMemoryError
+from core.presets import preset
 from core.threshold import FalseAlarmRate, Manual
 from tests.cfa_gui.bench import Bench
 from tests.cfa_gui.fake_engine import Gate, fake_model, manual, write_parts, write_picture

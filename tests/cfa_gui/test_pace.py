@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from cfa_gui.models.pace import Estimate, Pace, TrainingPace, clock_text
-from core.config import Config, preset
+from core.config import Config
+from core.presets import preset
 from core.progress import Phase, Progress
 
 FIT = (Phase.BANK, Phase.CLUSTERING, Phase.TRAINING, Phase.MEASURING, Phase.SHAPES)

@@ -26,7 +26,8 @@ from cfa_gui.panels.learned import learned_sentences
 from cfa_gui.panels.words import progress_text
 from cfa_gui.widgets.wheel import let_wheel_scroll
 from cfa_gui.workbench import Workbench
-from core.config import Bank, Calibrating, Region, preset
+from core.config import Bank, Calibrating, Region
+from core.presets import preset
 from core.progress import Phase, Progress, StepRecord
 from tests.cfa_gui.bench import Bench, texts_of, turn_wheel
 from tests.cfa_gui.fake_engine import write_picture

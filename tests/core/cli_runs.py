@@ -98,9 +98,10 @@ class Command:
 @cache
 def model_bytes() -> bytes:
     """A model file trained on `write_dataset`, trained once for all tests."""
-    from core.config import Calibrating, preset
+    from core.config import Calibrating
     from core.dataset import good_samples
     from core.model_file import save_model
+    from core.presets import preset
     from core.training import train
 
     with TemporaryDirectory() as folder:

@@ -4,7 +4,6 @@ import math
 import pytest
 
 from core.config import (
-    PRESETS,
     Bank,
     Calibrating,
     Config,
@@ -17,9 +16,9 @@ from core.config import (
     Score,
     StrideFit,
     Training,
-    preset,
 )
 from core.errors import ConfigError
+from core.presets import PRESETS, preset
 
 TRIANGLE = Region(((0.0, 0.0), (1.0, 0.0), (0.5, 0.75)))
 ODD = Config(
@@ -110,6 +109,8 @@ def test_that_an_unknown_preset_is_refused_with_those_there_are() -> None:
         ("weight_decay", (-1e-9, math.nan, math.inf)),
         ("holdout", (-0.1, 0.51, math.nan)),
         ("light_variation", (-0.1, 0.51, math.nan)),
+        ("position_variation", (-0.01, 0.26, math.nan)),
+        ("angle_variation", (-1.0, 181.0, math.nan)),
         ("second_scale", (-1.5, 0.5, 1.0, 4.1, math.nan, 8.0, "large")),
         ("seed", (-1, 2**31, 0.0)),
         ("bank", ("median", 3)),
@@ -147,6 +148,8 @@ def test_that_a_setting_out_of_range_or_of_the_wrong_type_is_refused_in_a_senten
         ("batch_size", (1, 256)),
         ("holdout", (0.0, 0.5)),
         ("light_variation", (0.0, 0.5)),
+        ("position_variation", (0.0, 0.25)),
+        ("angle_variation", (0, 180.0)),
         ("second_scale", (0.0, 1.01, 4.0)),
         ("seed", (0, 2**31 - 1)),
         ("ema_beta", (1.0,)),

@@ -17,6 +17,7 @@ SCORES = {
     4: 6.713681221008301,
     5: 7.1783857345581055,
     6: 5.068089008331299,
+    7: 4.649147987365723,
 }
 
 
@@ -50,3 +51,9 @@ def test_that_a_model_from_before_the_second_scale_is_still_the_same_one(version
 def test_that_a_model_from_before_cross_calibration_says_that_its_images_were_held_out_once() -> None:
     assert load_model(GOLDEN / "format-5.cfa").config.training.calibration is Calibrating.SPLIT
     assert load_model(GOLDEN / "format-6.cfa").config.training.calibration is Calibrating.CROSS
+
+
+def test_that_a_model_from_before_places_and_angles_varied_was_told_that_they_do_not() -> None:
+    before, now = (load_model(GOLDEN / f"format-{version}.cfa").config.training for version in (6, 7))
+    assert (before.position_variation, before.angle_variation) == (0.0, 0.0)
+    assert (now.position_variation, now.angle_variation) == (0.1, 5.0)

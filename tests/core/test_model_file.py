@@ -17,11 +17,11 @@ import safetensors.torch
 import timm.models
 import torch
 
-from core.config import PRESETS
 from core.dataset import find_samples
 from core.errors import ModelFileError, OutputError
 from core.inspection import Inspection, Inspector
 from core.model_file import FORMAT_VERSION, load_model, save_model
+from core.presets import PRESETS
 from core.threshold import BestF1, Threshold, false_alarm_threshold, manual_threshold
 from core.trained_model import Calibration, Companion, Skipped, TrainedModel
 from tests.core.cli_runs import files, model_bytes, model_in, picture, write

@@ -41,9 +41,9 @@ def open_desk(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture(scope="module")
 def saved_model(data_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of the tiny parts, made without a window."""
-    from core.config import preset
     from core.dataset import open_dataset
     from core.model_file import save_model
+    from core.presets import preset
     from core.training import train
 
     path = tmp_path_factory.mktemp("model") / "part.cfa"

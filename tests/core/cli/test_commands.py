@@ -13,10 +13,10 @@ import torch
 
 from core.cli import output as cli_output
 from core.cli import work as cli_work
-from core.config import PRESETS
 from core.images import read_image
 from core.inspection import Inspector
 from core.model_file import load_model, save_model
+from core.presets import PRESETS
 from core.progress import CancelToken
 from core.sample_parts import make_sample_parts
 from core.threshold import manual_threshold
@@ -88,14 +88,15 @@ def test_that_training_prints_one_json_object_for_machines(cfa: Cfa, parts: Path
 
 def test_that_every_option_of_training_reaches_the_model(cfa: Cfa, parts: Path, tmp_path: Path) -> None:
     options = "--image-size 48 --bank mean --bank-ratio 2 --descriptor-ratio 4 --epochs 2 --holdout 0.25 --seed 7"
-    options += " --light-variation 0.1 --calibration split"
+    options += " --light-variation 0.1 --position-variation 0.05 --angle-variation 3 --calibration split"
     done = cfa("train", parts, "--out", tmp_path / "part.cfa", "--backbone", "lite0", *options.split(), "--json")
     assert done.status == 0
     config = load_model(tmp_path / "part.cfa").config
     assert (config.preprocessing.image_size, config.backbone) == (48, "lite0")
     assert (config.method.bank.value, config.method.bank_ratio, config.method.descriptor_ratio) == ("mean", 2, 4)
     assert (config.training.epochs, config.training.holdout, config.training.seed) == (2, 0.25, 7)
-    assert config.training.light_variation == 0.1
+    assert (config.training.light_variation, config.training.position_variation) == (0.1, 0.05)
+    assert config.training.angle_variation == 3.0
     assert config.training.calibration.value == "split"
 
 

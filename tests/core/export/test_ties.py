@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.config import preset
 from core.export.parity import compare
 from core.export.words import Parity
 from core.inspection import Inspector
+from core.presets import preset
 from core.progress import silent
 from core.threshold import judge, manual_threshold
 

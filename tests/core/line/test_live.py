@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.config import preset
 from core.errors import CancelledByUser, DeviceError, ImageError, SourceError, SourceLostError
 from core.line.live import line as live
 from core.line.live.figures import LATENCIES, Counts, Latencies, Rate
@@ -15,6 +14,7 @@ from core.line.live.flagged import FlaggedKeeper
 from core.line.live.frames import Frame, Newest, Taken, Unreadable
 from core.line.live.line import Found, Judged, LiveLine
 from core.placement import place
+from core.presets import preset
 from core.progress import CancelToken
 from core.threshold import Verdict, manual_threshold
 from tests.core.line.sources import ScriptedSource, frame, plain
