@@ -260,10 +260,8 @@ class Composition(QObject):
             self.deploy.guard(self.train.start)
 
     def use_preset(self, name: str) -> None:
-        """Settings of a preset, with the regions that were drawn."""
-        regions = self.session.config.preprocessing.regions
-        self.session.set_config(preset(name))
-        self.session.set_regions(regions)
+        """Settings of a preset, for the part as it was described."""
+        self.session.set_config(preset(name).for_part_of(self.session.config))
 
     def change_setting(self, name: str, value: object) -> None:
         """One setting of the next training."""

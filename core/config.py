@@ -282,6 +282,7 @@ class Training:
         _require(0 <= self.seed < 2**31, f"The seed is {self.seed}; use 0 to 2147483647.")
 
 
+_OF_THE_LINE = ("light_variation", "position_variation", "angle_variation")
 _BEFORE_CHOICE = {"descriptor_start": DescriptorStart.PUBLISHED, "centre_axes": 0}
 _TRAINING_BEFORE_CHOICE = {"calibration": Calibrating.SPLIT}
 """Of models from before there was a choice."""
@@ -325,8 +326,8 @@ class Config:
 
         None means "leave it". A change between `global` and the other banks brings the number of epochs and the
         learning rate along, unless they are given: `mean` and `ema` only become good by long training, `global` loses
-        by it. A change to R+C takes the second scale away. The preset's name becomes "custom" if anything but the seed
-        changes.
+        by it. A change to R+C takes the second scale away. The preset's name becomes "custom" if anything changes but
+        the seed and what `for_part_of` takes.
 
         Raises:
             ConfigError: A value is outside its range.
@@ -345,11 +346,19 @@ class Config:
         own = parts.pop("")
         groups = {group: dataclasses.replace(getattr(self, group), **part) for group, part in parts.items()}
         changed: Self = dataclasses.replace(self, **own, **groups)
-        return changed if changed._but_seed() == self._but_seed() else dataclasses.replace(changed, preset="custom")
+        return changed if changed._of_method() == self._of_method() else dataclasses.replace(changed, preset="custom")
 
-    def _but_seed(self) -> Self:
-        """The same settings with seed 0: another seed does not make a preset a custom one."""
-        return dataclasses.replace(self, training=dataclasses.replace(self.training, seed=0))
+    def for_part_of(self, other: "Config") -> Self:
+        """The same settings for the part of others: its regions, and what may vary on its line."""
+        told = {name: getattr(other.training, name) for name in _OF_THE_LINE}
+        preprocessing = dataclasses.replace(self.preprocessing, regions=other.preprocessing.regions)
+        training = dataclasses.replace(self.training, **told)
+        return dataclasses.replace(self, preprocessing=preprocessing, training=training)
+
+    def _of_method(self) -> Self:
+        """Without what says nothing of the method: another seed or another part make no preset a custom one."""
+        plain = self.for_part_of(Config())
+        return dataclasses.replace(plain, training=dataclasses.replace(plain.training, seed=0))
 
     def _part_of(self, name: str) -> str:
         if name == "backbone":

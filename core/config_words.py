@@ -21,14 +21,16 @@ from core.threshold import percent
 
 
 def origin(config: Config) -> str:
-    """Whose settings these are: "paper" (whatever the backbone and the seed), "ours" or "custom"."""
+    """Whose settings these are: "paper" (whatever backbone, seed and regions), "ours" or "custom"."""
     if _settings(config) == _settings(PRESETS["paper"]):
         return "paper"
-    return "ours" if config.preset in PRESETS else "custom"
+    return "ours" if config.preset in PRESETS and config.preset != "paper" else "custom"
 
 
 def _settings(config: Config) -> Config:
-    return dataclasses.replace(config, preset="", backbone="", training=dataclasses.replace(config.training, seed=0))
+    preprocessing = dataclasses.replace(config.preprocessing, regions=())
+    training = dataclasses.replace(config.training, seed=0)
+    return dataclasses.replace(config, preset="", backbone="", preprocessing=preprocessing, training=training)
 
 
 def in_words(config: Config) -> str:

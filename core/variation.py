@@ -71,8 +71,7 @@ def _exposed(canvas: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
     """In light that differs by that share; values are proportional to it up to 255."""
     if share == 0:
         return canvas
-    values = np.rint(canvas.astype(np.float32) * (1 + share))
-    return values.clip(0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(canvas.astype(np.float32) * (1 + share)), 0, 255), np.uint8)
 
 
 def _drawn(placement: Placement, training: Training, random: np.random.Generator) -> Iterator[NDArray[np.float64]]:

@@ -1,6 +1,5 @@
 """The one holder of truth. Controllers change it, panels read it, and it says what changed. It holds no widget."""
 
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -170,8 +169,8 @@ class Session(QObject):
             self.config_changed.emit()
 
     def set_regions(self, regions: tuple[Region, ...]) -> None:
-        """Other regions of interest for the next training; the preset keeps its name."""
-        self.set_config(replace(self.config, preprocessing=replace(self.config.preprocessing, regions=regions)))
+        """Other regions of interest for the next training."""
+        self.set_config(self.config.with_changes(regions=regions))
 
     def set_model(self, model: TrainedModel, path: Path | None) -> None:
         """Another model: results of the old one are dropped, labels stay.

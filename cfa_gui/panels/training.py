@@ -10,13 +10,15 @@ from cfa_gui.models.pace import Estimate
 from cfa_gui.models.run_state import Allowed, RunState
 from cfa_gui.models.session import Session
 from cfa_gui.panels import parts
-from cfa_gui.panels.expert import ExpertForm
 from cfa_gui.panels.learned import LearnedBox
+from cfa_gui.panels.setting_fields import EXPERT, ON_THE_LINE
+from cfa_gui.panels.settings_form import SettingsForm, SettingsRow
 from cfa_gui.panels.words import progress_text
 from cfa_gui.widgets.loss_plot import LossPlot
 from core.config import Calibrating, Config, Training
 from core.counting import counted
 from core.progress import Progress, StepRecord
+from core.variation import how_many
 
 PRESETS = (
     ("fast", "Fast", "Smaller memory of good parts: quicker to train and to inspect."),
@@ -51,6 +53,9 @@ class TrainingPanel(parts.Panel):
         column.addWidget(self._hint)
         column.addLayout(self._presets)
         column.addWidget(self._remark)
+        column.addWidget(self._line_title)
+        column.addWidget(self._line)
+        column.addWidget(self._line_remark)
         column.addWidget(self._expert_toggle, 0, Qt.AlignmentFlag.AlignLeft)
         column.addWidget(self._expert)
         column.addWidget(self._before_plot)
@@ -86,6 +91,9 @@ class TrainingPanel(parts.Panel):
             self._group.addButton(choice)
             self._buttons[name] = choice
         self._remark = parts.caption()
+        self._line_title = parts.title("What may vary on the line")
+        self._line = SettingsRow(ON_THE_LINE)
+        self._line_remark = parts.caption()
         self._expert_toggle = QToolButton()
         self._expert_toggle.setText("Expert settings")
         self._expert_toggle.setCheckable(True)
@@ -93,7 +101,7 @@ class TrainingPanel(parts.Panel):
         self._expert_toggle.setIcon(theme.icon("chevron-right"))
         self._expert_toggle.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._expert_toggle.setToolTip("Every single setting, for those who know the method.")
-        self._expert = ExpertForm()
+        self._expert = SettingsForm(EXPERT)
         self._expert.hide()
         self._plot = LossPlot()
         self._plot.setMinimumHeight(260)
@@ -119,6 +127,7 @@ class TrainingPanel(parts.Panel):
         session = self._session
         self._expert_toggle.toggled.connect(self._on_expert)
         self._expert.changed.connect(self.setting_changed)
+        self._line.changed.connect(self.setting_changed)
         self._train.clicked.connect(self.train_wanted)
         self._cancel.clicked.connect(self.cancel_wanted)
         self._save.clicked.connect(self.save_wanted)
@@ -173,6 +182,8 @@ class TrainingPanel(parts.Panel):
     def _on_config(self) -> None:
         config: Config = self._session.config
         self._expert.show_config(config)
+        self._line.show_config(config)
+        self._line_remark.setText(_times(how_many(config.training)))
         self._group.setExclusive(False)
         for name, choice in self._buttons.items():
             choice.setChecked(name == config.preset)
@@ -198,7 +209,8 @@ class TrainingPanel(parts.Panel):
         self._cancel.setText("Cancelling…" if stopping else "Cancel")
         at_rest = not training and not stopping
         self._show_next(allowed, at_rest=at_rest)
-        for part in (*self._buttons.values(), self._remark, self._expert_toggle, self._hint):
+        told = (self._remark, self._line_title, self._line, self._line_remark, self._expert_toggle, self._hint)
+        for part in (*self._buttons.values(), *told):
             part.setVisible(at_rest)  # the plot gets their room
         self._expert.setVisible(at_rest and self._expert_toggle.isChecked())
         self._bar.setVisible(training)
@@ -252,6 +264,13 @@ class TrainingPanel(parts.Panel):
         if model is not None:
             self._learned.show_model(model)
         self._on_state()
+
+
+def _times(pictures: int) -> str:
+    """What it costs to learn so many pictures of each image."""
+    if pictures == 1:
+        return "Light, place and angle as in the pictures."
+    return f"Every picture is learned in {pictures} ways: training takes about {pictures} times as long."
 
 
 def _hint(training: Training, count: int) -> str:

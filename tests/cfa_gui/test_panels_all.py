@@ -1,5 +1,6 @@
 """Panels: what they show of the session, and which intentions they emit. All on a real workbench with a fake engine."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +21,9 @@ from PySide6.QtWidgets import (
 
 from cfa_gui.models.pace import Estimate
 from cfa_gui.models.review import Group, Show
-from cfa_gui.panels.expert import FIELDS
 from cfa_gui.panels.image_delegate import caption_of
 from cfa_gui.panels.learned import learned_sentences
+from cfa_gui.panels.setting_fields import EXPERT, ON_THE_LINE, Field
 from cfa_gui.panels.words import progress_text
 from cfa_gui.widgets.wheel import let_wheel_scroll
 from cfa_gui.workbench import Workbench
@@ -109,10 +110,12 @@ def test_that_a_preset_fills_the_form_and_a_change_makes_it_custom(bench: Bench,
     assert not any(button.isChecked() for button in work.training._buttons.values())
 
 
-def test_that_every_field_of_the_form_writes_what_it_reads(bench: Bench, work: Workbench) -> None:
-    form = work.training._expert
-    for field in FIELDS:
-        editor = form._editors[field.name]
+@pytest.mark.parametrize(("form", "fields"), [("_expert", EXPERT), ("_line", ON_THE_LINE)])
+def test_that_every_field_of_a_form_writes_what_it_reads(
+    form: str, fields: Sequence[Field], bench: Bench, work: Workbench
+) -> None:
+    for field in fields:
+        editor = getattr(work.training, form)._editors[field.name]
         if isinstance(editor, QComboBox):
             editor.setCurrentIndex((editor.currentIndex() + 1) % editor.count())
         else:
@@ -120,6 +123,19 @@ def test_that_every_field_of_the_form_writes_what_it_reads(bench: Bench, work: W
         shown = field.read(bench.session.config)
         assert shown != field.read(preset("standard")), field.name
     assert not bench.texts("error")
+
+
+def test_that_what_may_vary_on_the_line_outlives_another_preset_and_says_what_it_costs(
+    bench: Bench, work: Workbench
+) -> None:
+    remark = work.training._line_remark
+    assert "as in the pictures" in remark.text()
+    bench.parts.change_setting("position_variation", 0.05)
+    assert "5 ways" in remark.text()
+    assert work.training._buttons["standard"].isChecked()
+    work.training._buttons["fast"].click()
+    assert bench.session.config == preset("fast").with_changes(position_variation=0.05)
+    assert bench.session.config.preset == "fast"
 
 
 def test_that_the_wheel_over_the_expert_settings_scrolls_and_changes_none_of_them(

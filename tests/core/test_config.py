@@ -1,5 +1,6 @@
 import json
 import math
+from typing import Any
 
 import pytest
 
@@ -220,6 +221,16 @@ def test_that_a_changed_preset_is_a_custom_one_but_another_seed_or_no_change_is_
     assert fast.with_changes(seed=5).training.seed == 5
     assert fast.with_changes(seed=5, epochs=9).preset == "custom"
     assert fast.with_changes(backbone="resnet18").preset == "custom"
+
+
+def test_that_another_part_makes_no_preset_a_custom_one_and_comes_along_to_another_preset() -> None:
+    region = Region(((0.1, 0.1), (0.9, 0.1), (0.5, 0.9)))
+    told: dict[str, Any] = {"light_variation": 0.1, "position_variation": 0.05, "angle_variation": 3.0}
+    part = preset("fast").with_changes(regions=(region,), **told)
+    assert part.preset == "fast"
+    assert preset("thorough").for_part_of(part) == preset("thorough").with_changes(regions=(region,), **told)
+    assert preset("fast").for_part_of(part) == part
+    assert part.for_part_of(preset("standard")) == preset("fast")
 
 
 def test_that_a_change_to_or_from_the_global_bank_brings_the_training_that_suits_it() -> None:

@@ -1,15 +1,9 @@
-"""Every setting of a training as a form; the fields are data."""
+"""Every setting of a training as data: what it is called, what it does, within which bounds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
-from functools import partial
 from typing import Any
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QSizePolicy, QSpinBox, QWidget
-
-from cfa_gui import theme
 from core.config import Bank, Calibrating, Config, FeatureScale, Resizing, Score
 
 BACKBONES = (
@@ -49,7 +43,9 @@ class Number:
     factor: float = 1
 
 
-FIELDS: tuple[Choice | Number, ...] = (
+Field = Choice | Number
+
+EXPERT: tuple[Field, ...] = (
     Choice(
         "backbone",
         "Network",
@@ -152,42 +148,6 @@ FIELDS: tuple[Choice | Number, ...] = (
         lambda c: c.training.calibration,
     ),
     Number(
-        "light_variation",
-        "Light may vary",
-        "By how much the light on the line may become darker or brighter: every picture is also learned like that "
-        "(light variation). Training takes three times as long, and inspection as long as before.",
-        0,
-        50,
-        lambda c: c.training.light_variation,
-        step=5,
-        suffix=" %",
-        prefix="± ",
-        factor=100,
-    ),
-    Number(
-        "position_variation",
-        "Place may vary",
-        "How far parts may lie beside their place on the line, as a share of the picture's width: every picture is "
-        "also learned moved (position variation). Training takes five times as long, and inspection as long as before.",
-        0,
-        25,
-        lambda c: c.training.position_variation,
-        suffix=" % of width",
-        prefix="± ",
-        factor=100,
-    ),
-    Number(
-        "angle_variation",
-        "Angle may vary",
-        "By how much parts may be turned on the line, either way: every picture is also learned turned (rotation). "
-        "Training takes five times as long, also where the place may vary, too; inspection as long as before.",
-        0,
-        180,
-        lambda c: c.training.angle_variation,
-        suffix="°",
-        prefix="± ",
-    ),
-    Number(
         "smoothing",
         "Smoothing",
         "Blur of the map, against speckles (σ of the Gaussian).",
@@ -242,96 +202,45 @@ FIELDS: tuple[Choice | Number, ...] = (
     ),
     Number("seed", "Random seed", "The same seed gives the same model again.", 0, 2**31 - 1, lambda c: c.training.seed),
 )
+"""For those who know the method."""
 
 
-class ExpertForm(QWidget):
-    """All fields; emits one change at a time."""
-
-    changed = Signal(str, object)
-    """Name of the setting and its new value."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._quiet = False
-        self._extra: dict[str, object] = {}
-        self._editors: dict[str, QComboBox | QSpinBox | QDoubleSpinBox] = {}
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setSpacing(6)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        for field in FIELDS:
-            editor = self._editor(field)
-            label = QLabel(field.label)
-            label.setToolTip(field.tip)
-            label.setBuddy(editor)
-            editor.setToolTip(field.tip)
-            editor.setAccessibleName(field.label)
-            editor.setAccessibleDescription(field.tip)
-            form.addRow(label, editor)
-            self._editors[field.name] = editor
-
-    def _editor(self, field: Choice | Number) -> QComboBox | QSpinBox | QDoubleSpinBox:
-        if isinstance(field, Choice):
-            return self._choice(field)
-        box: QSpinBox | QDoubleSpinBox
-        if field.decimals:
-            box = QDoubleSpinBox()
-            box.setDecimals(field.decimals)
-            box.setRange(field.low, field.high)
-            box.setSingleStep(field.step)
-        else:
-            box = QSpinBox()
-            box.setRange(int(field.low), int(field.high))
-            box.setSingleStep(int(field.step))
-        box.setSuffix(field.suffix)
-        box.setPrefix(field.prefix)
-        box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        box.setKeyboardTracking(False)
-        theme.indent(box)
-        box.valueChanged.connect(partial(self._on_number, field))
-        return box
-
-    def _choice(self, field: Choice) -> QComboBox:
-        box = QComboBox()
-        for value, text in field.options:
-            box.addItem(text, value)
-        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        box.setMinimumContentsLength(10)
-        box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        box.currentIndexChanged.connect(partial(self._on_choice, field))
-        return box
-
-    def show_config(self, config: Config) -> None:
-        """Show settings; emits nothing."""
-        self._quiet = True
-        for field in FIELDS:
-            editor = self._editors[field.name]
-            value = field.read(config)
-            if isinstance(field, Choice):
-                assert isinstance(editor, QComboBox)  # noqa: S101  built so above
-                place = editor.findData(value)
-                if place < 0:
-                    editor.addItem(str(value), value)
-                    self._extra[field.name] = value
-                    place = editor.count() - 1
-                editor.setCurrentIndex(place)
-            elif isinstance(editor, QDoubleSpinBox):
-                editor.setValue(float(value) * field.factor)
-            elif isinstance(editor, QSpinBox):
-                editor.setValue(round(value * field.factor))
-        self._quiet = False
-
-    def _on_number(self, field: Number, value: float) -> None:
-        if not self._quiet:
-            scaled = value / field.factor if field.factor != 1 else value
-            self.changed.emit(field.name, scaled)
-
-    def _on_choice(self, field: Choice, place: int) -> None:
-        if not self._quiet:
-            self.changed.emit(field.name, self._typed(field, place))
-
-    def _typed(self, field: Choice, place: int) -> object:
-        """A combo box turns a StrEnum into plain text; this turns it back."""
-        value = field.options[place][0] if place < len(field.options) else self._extra[field.name]
-        sample = field.options[0][0]
-        return type(sample)(str(value)) if isinstance(sample, StrEnum) else value
+ON_THE_LINE: tuple[Number, ...] = (
+    Number(
+        "light_variation",
+        "Light",
+        "By how much the light on the line may become darker or brighter: every picture is also learned like that "
+        "(light variation).",
+        0,
+        50,
+        lambda c: c.training.light_variation,
+        step=5,
+        suffix=" %",
+        prefix="± ",
+        factor=100,
+    ),
+    Number(
+        "position_variation",
+        "Place",
+        "How far parts may lie beside their place on the line, as a share of the picture's width: every picture is "
+        "also learned moved (position variation).",
+        0,
+        25,
+        lambda c: c.training.position_variation,
+        suffix=" %",
+        prefix="± ",
+        factor=100,
+    ),
+    Number(
+        "angle_variation",
+        "Angle",
+        "By how much parts may be turned on the line, either way: every picture is also learned turned (angle "
+        "variation).",
+        0,
+        180,
+        lambda c: c.training.angle_variation,
+        suffix="°",
+        prefix="± ",
+    ),
+)
+"""What may vary from part to part."""
