@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from core.ahead import AHEAD, DECODERS, ahead
@@ -35,7 +36,7 @@ from core.progress import CancelToken, Phase, Progress, Report, StepRecord
 from core.trained_model import Skipped
 from core.training_search import training_search
 from core.training_steps import Features, gradients_of
-from core.variation import Variant, how_many, variants
+from core.variation import how_many, variants
 
 _RECORDS = 400
 _STEPS_PER_RECORD = 10
@@ -222,11 +223,11 @@ def _fill(cache: FeatureCache, good: Sequence[Sample], without: Set[int], backbo
         pyramid = PooledMaps(network.backbone, run.device)
     indices = [index for index in range(len(good)) if index not in without]
 
-    def prepared(index: int) -> list[Variant]:
-        image = read_image(good[index].path)
+    def prepared(index: int) -> tuple[list[NDArray[np.uint8]], NDArray[np.bool_]]:
+        image, training = read_image(good[index].path), run.config.training
         place_of = geometry((image.shape[0], image.shape[1]), run.config, network.stride, network.cell)
-        random = np.random.default_rng((run.config.training.seed, index))
-        return variants(image, place_of, run.config.training, random)
+        random = np.random.default_rng((training.seed, index))
+        return variants(image, place_of.placement, training, random), place_of.valid
 
     workers = DECODERS if run.device.type == "cuda" else 1
     with closing(ahead(prepared, indices, workers=workers, waiting=workers * AHEAD)) as decoded:
@@ -234,11 +235,11 @@ def _fill(cache: FeatureCache, good: Sequence[Sample], without: Set[int], backbo
             run.cancel.check()
             _, picture = next(decoded)
             try:
-                found = picture.result()
+                canvases, valid = picture.result()
             except ImageError as error:
                 pictures.skipped.append(Skipped(good[index].name, str(error)))
             else:
-                for canvas, valid in found:
+                for canvas in canvases:
                     cache.append(pyramid(torch.from_numpy(canvas)[None].to(run.device)))
                     pictures.masks.append(torch.from_numpy(valid))
                     pictures.contents.append(hashlib.sha256(canvas.tobytes()).hexdigest())

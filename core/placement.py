@@ -171,7 +171,7 @@ def resized(image: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]
 
 
 def cut(picture: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]:
-    """The crop of a resized picture on the canvas, whatever its channels are."""
+    """The crop of a resized picture on the canvas; see `apply`."""
     from core.opencv import cv2
 
     top, left, height, width = placement.crop

@@ -1,29 +1,15 @@
 """How the same part may come to the camera: in other light, beside its place, turned; it is then also learned so."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.config import Training
-from core.geometry import Geometry
 from core.placement import Placement, cut, resized
 
 _QUARTERS = ((1, 1), (-1, -1), (1, -1), (-1, 1))
 """Across and down: the picture is moved once into each."""
-
-
-class Variant(NamedTuple):
-    """A picture of a part as it may come.
-
-    Attributes:
-        canvas: (H, W, 3) uint8 RGB, the network's input.
-        valid: (h, w) bool, patches that count and of which the picture tells.
-    """
-
-    canvas: NDArray[np.uint8]
-    valid: NDArray[np.bool_]
 
 
 def how_many(training: Training) -> int:
@@ -32,28 +18,28 @@ def how_many(training: Training) -> int:
 
 
 def variants(
-    image: NDArray[np.uint8], where: Geometry, training: Training, random: np.random.Generator
-) -> list[Variant]:
+    image: NDArray[np.uint8], placement: Placement, training: Training, random: np.random.Generator
+) -> list[NDArray[np.uint8]]:
     """The picture as it is and, where light, place or angle may vary, as it may then be.
 
-    Light: at both ends. Place and angle: moved once into each quarter, as far as is drawn, in one of the lights by
-    turns. What comes in from beyond the picture is not known and does not count.
+    Light: at both ends. Place and angle: moved once into each quarter and turned, as far as is drawn, in one of the
+    lights by turns. What would come in from beyond the picture is taken for the edge repeated, as plain ground goes on.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        where: Where it lies on the network's input.
+        placement: Where it lies on the network's input.
         training: What may vary, and by how much.
         random: Draws how far.
+
+    Returns:
+        Each (canvas H, canvas W, 3) uint8 RGB.
     """
-    picture, factors = resized(image, where.placement), _exposures(training)
-    as_it_is = cut(picture, where.placement)
-    found = [Variant(_exposed(as_it_is, factor), where.valid) for factor in factors]
+    picture, factors = resized(image, placement), _exposures(training)
+    found = [_exposed(cut(picture, placement), factor) for factor in factors]
     if _moves(training):
-        for number, matrix in enumerate(_drawn(where.placement, training, random)):
-            moved = _moved(picture, where, matrix)
-            if not moved.valid.any():  # nothing is known of what would lie in the regions
-                moved = found[0]
-            found.append(moved._replace(canvas=_exposed(moved.canvas, factors[number % len(factors)])))
+        for number, matrix in enumerate(_drawn(placement, training, random)):
+            moved = cut(_moved(picture, matrix), placement)
+            found.append(_exposed(moved, factors[number % len(factors)]))
     return found
 
 
@@ -81,30 +67,25 @@ def _drawn(placement: Placement, training: Training, random: np.random.Generator
     """
     (height, width), scale = placement.source, np.divide(placement.resized, placement.source)[::-1]
     middle = np.array((width / 2, height / 2))
-    turns = random.permutation(len(_QUARTERS))
-    for quarter, turn in zip(_QUARTERS, turns, strict=True):
+    parts = random.permutation(len(_QUARTERS))
+    for quarter, part in zip(_QUARTERS, parts, strict=True):
         shift = training.position_variation * width * random.uniform(size=2) * quarter
-        share = (2 * (turn + random.uniform()) / len(_QUARTERS)) - 1  # of -1..1, another part of it each time
-        angle = np.radians(training.angle_variation * share)
-        turned = np.array(((np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))))
-        linear = turned * scale[:, None] / scale[None, :]  # an oblong picture may be squashed
         if training.angle_variation == 0:
             yield np.column_stack((np.eye(2), np.rint(shift * scale)))
-        else:
-            yield np.column_stack((linear, scale * (middle + shift - turned @ middle)))
+            continue
+        share = 2 * (part + random.uniform()) / len(_QUARTERS) - 1  # of -1..1, in another part of it each time
+        angle = np.radians(training.angle_variation * share)
+        turn = np.array(((np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))))
+        linear = turn * scale[:, None] / scale[None, :]  # the picture may be squashed, the part is not
+        yield np.column_stack((linear, scale * (middle + shift - turn @ middle)))
 
 
-def _moved(picture: NDArray[np.uint8], where: Geometry, matrix: NDArray[np.float64]) -> Variant:
-    """A resized picture moved on the canvas."""
+def _moved(picture: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """A resized picture, moved."""
     from core.opencv import cv2
 
     height, width = picture.shape[:2]
-    on_centres = matrix.copy()  # OpenCV counts from the middle of the first pixel
-    on_centres[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
-    size = width, height
-    moved = cv2.warpAffine(picture, on_centres, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    known = cv2.warpAffine(np.ones((height, width, 1), np.uint8), on_centres, size, flags=cv2.INTER_NEAREST)
-    seen = cut(np.asarray(known, np.uint8).reshape(height, width, 1), where.placement)
-    cell = len(seen) // len(where.valid)
-    told = seen.reshape(len(seen), -1)[cell // 2 :: cell, cell // 2 :: cell] > 0
-    return Variant(cut(np.asarray(moved, np.uint8), where.placement), where.valid & told)
+    on_middles = matrix.copy()  # OpenCV counts from the middle of the first pixel
+    on_middles[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
+    moved = cv2.warpAffine(picture, on_middles, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.uint8)

@@ -5,27 +5,26 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.config import Config, Preprocessing, Region, Resizing, Training
-from core.geometry import Geometry, geometry
+from core.config import Preprocessing, Resizing, Training
 from core.images import read_image
 from core.inspection import Inspector
 from core.opencv import cv2
-from core.placement import apply
+from core.placement import Placement, apply, place
 from core.samples import Sample
 from core.training import train
-from core.variation import Variant, how_many, variants
+from core.variation import how_many, variants
 from tests.core.parts import TINY, picture
 
 Picture = NDArray[np.uint8]
-SQUARE_64 = Config(preprocessing=Preprocessing(resizing=Resizing.SQUARE, image_size=64))
+SQUARE_64 = Preprocessing(resizing=Resizing.SQUARE, image_size=64)
 
 
 def drawn(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def laid(size: tuple[int, int], config: Config = SQUARE_64) -> Geometry:
-    return geometry(size, config, 16, 4)
+def laid(size: tuple[int, int], preprocessing: Preprocessing = SQUARE_64) -> Placement:
+    return place(size, preprocessing, 16)
 
 
 def grain(height: int = 64, width: int = 64) -> Picture:
@@ -33,73 +32,46 @@ def grain(height: int = 64, width: int = 64) -> Picture:
     return drawn().integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def how_far(moved: Variant, image: Picture) -> tuple[int, int]:
-    """Across and down, found by trying; the middle of every valid patch is compared."""
-    middles = moved.canvas[2::4, 2::4][moved.valid]
+def how_far(moved: Picture, image: Picture) -> tuple[int, int]:
+    """Across and down, found by trying; the edge is repeated."""
+    edged = np.pad(image, ((20, 20), (20, 20), (0, 0)), mode="edge")
     for down, across in product(range(-20, 21), repeat=2):
-        if np.array_equal(np.roll(image, (down, across), axis=(0, 1))[2::4, 2::4][moved.valid], middles):
+        if np.array_equal(edged[20 - down : 84 - down, 20 - across : 84 - across], moved):
             return across, down
     raise AssertionError("not the picture, moved")
 
 
 def test_that_where_nothing_varies_the_picture_is_learned_as_it_is() -> None:
     image = picture(0)
-    where = laid(image.shape[:2])
-    (alone,) = variants(image, where, Training(), drawn())
-    np.testing.assert_array_equal(alone.canvas, apply(image, where.placement))
-    np.testing.assert_array_equal(alone.valid, where.valid)
+    (alone,) = variants(image, laid(image.shape[:2]), Training(), drawn())
+    np.testing.assert_array_equal(alone, apply(image, laid(image.shape[:2])))
 
 
 def test_that_varying_light_adds_a_darker_and_a_brighter_picture() -> None:
     image = np.full((64, 64, 3), (10, 100, 250), np.uint8)
-    found = [variant.canvas[0, 0].tolist() for variant in variants(image, laid((64, 64)), lit(0.1), drawn())]
+    found = [
+        canvas[0, 0].tolist() for canvas in variants(image, laid((64, 64)), Training(light_variation=0.1), drawn())
+    ]
     assert found == [[10, 100, 250], [9, 90, 225], [11, 110, 255]]
 
 
-def lit(share: float) -> Training:
-    return Training(light_variation=share)
-
-
-def test_that_a_varying_place_adds_a_picture_moved_into_each_quarter_by_whole_pixels() -> None:
+def test_that_a_varying_place_adds_a_picture_moved_into_each_quarter_by_whole_pixels_and_its_edge_goes_on() -> None:
     image = grain()
     as_it_is, *moved = variants(image, laid((64, 64)), Training(position_variation=0.2), drawn())
-    np.testing.assert_array_equal(as_it_is.canvas, image)
-    shifts = [how_far(variant, image) for variant in moved]
+    np.testing.assert_array_equal(as_it_is, image)
+    shifts = [how_far(canvas, image) for canvas in moved]
     assert all(abs(length) <= 0.2 * 64 for shift in shifts for length in shift)
     quarters = ((1, 1), (-1, -1), (1, -1), (-1, 1))
     assert all(np.all(np.multiply(shift, quarter) >= 0) for shift, quarter in zip(shifts, quarters, strict=True))
     assert len(set(shifts)) == 4
 
 
-def test_that_what_comes_in_from_beyond_the_picture_does_not_count() -> None:
-    image = grain()
-    _, *moved = variants(image, laid((64, 64)), Training(position_variation=0.2), drawn())
-    assert not all(variant.valid.all() for variant in moved)
-    for variant in moved:
-        across, down = how_far(variant, image)
-        rows, columns = (np.arange(16) * 4 + 2.0 for _ in range(2))
-        inside = np.logical_and.outer(
-            (rows >= down) & (rows < 64 + down), (columns >= across) & (columns < 64 + across)
-        )
-        np.testing.assert_array_equal(variant.valid, inside)
-
-
-def test_that_a_moved_picture_is_not_learned_from_where_nothing_of_it_would_count() -> None:
-    corner = Region(((0.0, 0.0), (0.07, 0.0), (0.07, 0.07), (0.0, 0.07)))
-    config = SQUARE_64.with_changes(regions=(corner,))
-    image, training = grain(), Training(position_variation=0.25)
-    found = variants(image, laid((64, 64), config), training, drawn())
-    assert len(found) == how_many(training)
-    assert all(variant.valid.any() for variant in found)
-
-
 def test_that_the_border_left_out_by_a_crop_comes_in_when_the_picture_is_moved() -> None:
-    config = Config(preprocessing=Preprocessing(resizing=Resizing.CROP, image_size=96, crop_size=64))
+    crop = Preprocessing(resizing=Resizing.CROP, image_size=96, crop_size=64)
     image = grain(96, 96)
     windows = [(top, left) for top in range(33) for left in range(33)]
-    for variant in variants(image, laid((96, 96), config), Training(position_variation=0.15), drawn())[1:]:
-        assert variant.valid.all()
-        fits = [at for at in windows if np.array_equal(image[at[0] : at[0] + 64, at[1] : at[1] + 64], variant.canvas)]
+    for canvas in variants(image, laid((96, 96), crop), Training(position_variation=0.15), drawn())[1:]:
+        fits = [at for at in windows if np.array_equal(image[at[0] : at[0] + 64, at[1] : at[1] + 64], canvas)]
         assert len(fits) == 1
         assert fits != [(16, 16)]
 
@@ -112,14 +84,14 @@ def two_dots(height: int, width: int) -> Picture:
     return image
 
 
-def from_left_to_right(variant: Variant, where: Geometry) -> NDArray[np.float64]:
+def from_left_to_right(canvas: Picture, where: Placement) -> NDArray[np.float64]:
     """From one dot to the other, (down, across) in pixels of the source."""
     ends = []
     for channel in (0, 1):
-        weights = variant.canvas[..., channel].astype(float) - 20
+        weights = canvas[..., channel].astype(float) - 20
         rows, columns = (np.arange(length) + 0.5 for length in weights.shape)
         middle = (weights.sum(1) @ rows / weights.sum(), weights.sum(0) @ columns / weights.sum())
-        ends.append(where.placement.canvas_to_source(*middle))
+        ends.append(where.canvas_to_source(*middle))
     return np.subtract(ends[1], ends[0])
 
 
@@ -150,16 +122,14 @@ def test_that_it_is_known_beforehand_how_many_pictures_there_will_be(
 def test_that_moved_pictures_come_in_every_light() -> None:
     image = np.full((64, 64, 3), 100, np.uint8)
     training = Training(light_variation=0.1, position_variation=0.1)
-    found = [int(variant.canvas[32, 32, 0]) for variant in variants(image, laid((64, 64)), training, drawn())]
+    found = [int(canvas[32, 32, 0]) for canvas in variants(image, laid((64, 64)), training, drawn())]
     assert found[:3] == [100, 90, 110]
     assert set(found[3:]) == {90, 100, 110}
 
 
 def test_that_the_same_draw_gives_the_same_pictures_and_another_others() -> None:
     training = Training(position_variation=0.1, angle_variation=5.0)
-    one, again, other = (
-        np.stack([v.canvas for v in variants(grain(), laid((64, 64)), training, drawn(seed))]) for seed in (0, 0, 1)
-    )
+    one, again, other = (np.stack(variants(grain(), laid((64, 64)), training, drawn(seed))) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, again)
     assert not np.array_equal(one, other)
 
