@@ -177,7 +177,7 @@ class InspectController(QObject):
         if len(seen) >= _ENOUGH and flagged >= _NEARLY_ALL * len(seen):
             self._notices.post(
                 f"{flagged} of {len(seen)} images without a defect label are flagged. If they show good parts, light, "
-                "focus, distance or position have changed since the training: bring them back, or train with such "
-                "pictures too.",
+                "focus, distance or position have changed since the training: bring them back, train with such "
+                "pictures too, or say on the Train panel what may vary on the line.",
                 "warning",
             )
