@@ -9,8 +9,9 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDialog, QWidget
 from pytestqt.qtbot import QtBot
 
-from cfa_gui.actions import ENTRIES, MENUS, sheet
+from cfa_gui.actions import sheet
 from cfa_gui.main_window import MainWindow
+from cfa_gui.menu_entries import ENTRIES, MENUS
 from cfa_gui.models.review import Group
 from cfa_gui.models.run_state import Allowed, RunState
 from cfa_gui.models.session import Collection
