@@ -1,7 +1,6 @@
 """The settings of a model in plain words, for the command line and for reports. Imports no torch."""
 
 import dataclasses
-from collections.abc import Iterator
 
 from core.config import (
     Bank,
@@ -13,7 +12,6 @@ from core.config import (
     Resizing,
     Score,
     StrideFit,
-    Training,
 )
 from core.counting import counted
 from core.presets import PRESETS
@@ -41,7 +39,7 @@ def in_words(config: Config) -> str:
         turns = " in turns" if training.calibration is Calibrating.CROSS else ""
         held_out = f"{percent(training.holdout)} of the good images held out{turns}"
     epochs = counted(training.epochs, "epoch")
-    varied = "".join(f"; {words}" for words in _variation(training))
+    varied = f"; {on_the_line}" if (on_the_line := variation(config)) else ""
     return (
         f"{picture(config)}; memory bank: {bank(config)}; {scale(config)}; K = {method.neighbours}, "
         f"J = {method.hard_negatives}; scored by {score(config)}; {epochs} in batches of {training.batch_size}; "
@@ -49,14 +47,16 @@ def in_words(config: Config) -> str:
     )
 
 
-def _variation(training: Training) -> Iterator[str]:
-    """What may differ on the line."""
+def variation(config: Config) -> str:
+    """What may vary on the line; empty where nothing was said of it."""
+    training, told = config.training, []
     if training.light_variation:
-        yield f"light may vary by ± {percent(training.light_variation)}"
+        told.append(f"light may vary by ± {percent(training.light_variation)}")
     if training.position_variation:
-        yield f"place may vary by ± {percent(training.position_variation)} of the width"
+        told.append(f"place may vary by ± {percent(training.position_variation)} of the width")
     if training.angle_variation:
-        yield f"angle may vary by ± {training.angle_variation:g}°"
+        told.append(f"angle may vary by ± {training.angle_variation:g}°")
+    return "; ".join(told)
 
 
 def picture(config: Config) -> str:

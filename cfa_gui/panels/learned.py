@@ -8,6 +8,7 @@ from cfa_gui.models.comparison import Comparison
 from cfa_gui.models.pace import clock_text
 from cfa_gui.panels import parts
 from core.config import Calibrating
+from core.config_words import variation
 from core.trained_model import TrainedModel
 
 
@@ -20,6 +21,8 @@ def learned_sentences(model: TrainedModel) -> tuple[str, ...]:
             f"The memory of good holds {summary.bank_size:,} entries of {summary.channels} numbers (memory bank)."
         )
     ]
+    if told := variation(model.config):
+        sentences.append(f"It was told what varies on the line: {told}.")
     if scores:
         rate, held_out = model.calibration.smallest_rate(), model.calibration.in_words()
         crossed = model.config.training.calibration is Calibrating.CROSS

@@ -270,7 +270,7 @@ def _times(pictures: int) -> str:
     """What it costs to learn so many pictures of each image."""
     if pictures == 1:
         return "Light, place and angle as in the pictures."
-    return f"Every picture is learned in {pictures} ways: training takes about {pictures} times as long."
+    return f"Every picture is learned in {pictures} ways: training takes up to {pictures} times as long."
 
 
 def _hint(training: Training, count: int) -> str:

@@ -14,7 +14,7 @@ from cfa_gui.reports.exhibits import exhibit, number_words
 from cfa_gui.reports.report import Fact, Gallery, Rate, Report, ThresholdWords, Tile, moment_words
 from cfa_gui.widgets.histogram_bars import DEFECT, GOOD, MARK_OF, ORDER, UNLABELLED
 from core.config import Config
-from core.config_words import bank, origin, picture, score
+from core.config_words import bank, origin, picture, score, variation
 from core.counting import counted
 from core.dataset import Label
 from core.images import shown
@@ -232,6 +232,7 @@ def _settings(model: TrainedModel, results: Results) -> tuple[Fact, ...]:
         Fact("Memory bank", f"{bank(config)}; {summary.bank_size:,} centres of {summary.channels:,} channels"),
         Fact("Patch score", score(config)),
         Fact("Trained on", f"{summary.images:,} good images, {epochs}, seed {config.training.seed}"),
+        Fact("What may vary", variation(config) or "only what the good images show"),
         Fact("Held out", held_out),
         Fact("Model made", f"{_moment(model.created)}, on {summary.device}"),
     )

@@ -31,7 +31,7 @@ from core.config import Bank, Calibrating, Region
 from core.presets import preset
 from core.progress import Phase, Progress, StepRecord
 from tests.cfa_gui.bench import Bench, texts_of, turn_wheel
-from tests.cfa_gui.fake_engine import write_picture
+from tests.cfa_gui.fake_engine import fake_model, write_picture
 
 
 def test_that_every_control_has_a_name_to_be_read_aloud(work: Workbench) -> None:
@@ -246,6 +246,14 @@ def test_that_images_of_one_part_are_told_wherever_a_promise_is(bench: Bench, wo
     assert work.threshold._rate.toolTip() == (
         "From 30 held-out good images of 6 parts: the smallest rate that can be promised is 14.3%."
     )
+
+
+def test_that_a_model_says_what_it_was_told_of_the_line() -> None:
+    plain = fake_model()
+    assert not any("varies" in sentence for sentence in learned_sentences(plain))
+    told = replace(plain, config=plain.config.with_changes(position_variation=0.05, angle_variation=3.0))
+    said = "It was told what varies on the line: place may vary by ± 5 % of the width; angle may vary by ± 3°."
+    assert said in learned_sentences(told)
 
 
 def test_that_progress_reads_as_a_line() -> None:

@@ -214,6 +214,7 @@ def test_that_settings_versions_and_device_are_told_in_words(found: Found) -> No
     assert settings["Image size"] == "whole picture, area of 256 × 256 pixels"
     assert "784 centres of 176 channels" in settings["Memory bank"]
     assert settings["Inspected area"] == "the whole picture"
+    assert settings["What may vary"] == "only what the good images show"
     assert settings["Model made"].startswith("1 January 2026")
     versions = {fact.name: fact.words for fact in report.versions}
     assert "torch 2.9" in versions["Versions"]
