@@ -20,6 +20,7 @@ from core.config import Config
 from core.counting import counted
 from core.errors import OutOfMemoryError
 from core.progress import CancelToken, Progress, Report
+from core.threshold import percent
 from core.trained_model import TrainedModel
 
 
@@ -39,7 +40,7 @@ def _summary(model: TrainedModel) -> str:
     calibration, trained = model.calibration, f"Trained on {counted(model.summary.images, 'image')}."
     if not calibration.scores:
         return f"{trained} None was held out, so no false-alarm rate can be promised."
-    best = f"{calibration.smallest_rate():.1%}"
+    best = percent(calibration.smallest_rate())
     return f"{trained} With {calibration.in_words()} a false-alarm rate of {best} can be promised at best."
 
 

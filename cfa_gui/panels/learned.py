@@ -9,6 +9,7 @@ from cfa_gui.models.pace import clock_text
 from cfa_gui.panels import parts
 from core.config import Calibrating
 from core.config_words import variation
+from core.threshold import percent
 from core.trained_model import TrainedModel
 
 
@@ -31,7 +32,7 @@ def learned_sentences(model: TrainedModel) -> tuple[str, ...]:
             + (" Each was scored by a model that had not learned from it." if crossed else "")
         )
         sentences.append(
-            f"The smallest false-alarm rate that can be promised with them is {rate:.1%} "
+            f"The smallest false-alarm rate that can be promised with them is {percent(rate)} "
             f"({'cross-' if crossed else 'split '}conformal prediction). More good parts allow a smaller one."
         )
     else:

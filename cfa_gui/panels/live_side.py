@@ -179,7 +179,7 @@ def _texts(figures: Figures) -> dict[str, str]:
         "flagged": f"{counts.flagged:,}",
         "uncertain": f"{counts.uncertain:,}",
         "unreadable": f"{counts.unreadable:,}",
-        "rate": "–" if share is None else f"{share:.1%}",
+        "rate": "–" if share is None else f"{100 * share:.1f} %",
         "skipped": f"{counts.skipped:,}",
         "pictures": f"{counts.received:,}",
         "received": f"{figures.received:.1f} /s",

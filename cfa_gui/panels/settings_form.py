@@ -123,6 +123,10 @@ class SettingsForm(QWidget):
         return type(sample)(str(value)) if isinstance(sample, StrEnum) else value
 
 
+_NARROWEST = 90
+"""Pixels of an editor in a row: Qt would ask for more than its text needs, and the window could not be as narrow."""
+
+
 class SettingsRow(SettingsForm):
     """Few fields beside each other, their labels above them."""
 
@@ -134,5 +138,6 @@ class SettingsRow(SettingsForm):
         for column, (label, editor) in enumerate(zip(labels, editors, strict=True)):
             label.setProperty("role", "caption")
             grid.addWidget(label, 0, column)
+            editor.setMinimumWidth(_NARROWEST)
             grid.addWidget(editor, 1, column)
             grid.setColumnStretch(column, 1)

@@ -17,7 +17,7 @@ from cfa_gui.widgets.number_slider import NumberSlider
 from cfa_gui.widgets.score_histogram import ScoreHistogram
 from cfa_gui.widgets.stat import Stat
 from core.metrics import Confusion, image_auroc, precision_recall_curve, roc_curve
-from core.threshold import FalseAlarmRate
+from core.threshold import FalseAlarmRate, percent
 
 CELL_FILTER = {
     "true_good": Show.TRUE_GOOD,
@@ -198,7 +198,7 @@ class ThresholdPanel(parts.Panel):
         self._rate.setEnabled(self._set_rate.isEnabled())
         self._rate.setToolTip(
             f"From {calibration.in_words()}: "
-            f"the smallest rate that can be promised is {calibration.smallest_rate():.1%}."
+            f"the smallest rate that can be promised is {percent(calibration.smallest_rate())}."
             if calibration
             else "This needs a model with held-out good images."
         )
@@ -299,7 +299,8 @@ class ThresholdPanel(parts.Panel):
         for name in ("precision", "recall", "f1"):
             self._stats[name].set_value(getattr(counts, name), "{:.3f}")
         for name in ("false_alarm_rate", "miss_rate"):
-            self._stats[name].set_value(getattr(counts, name), "{:.1%}")
+            rate = getattr(counts, name)
+            self._stats[name].set_value(None if rate is None else 100 * rate, "{:.1f} %")
         self._set_markers(counts)
 
     def _set_markers(self, counts: Confusion | None) -> None:

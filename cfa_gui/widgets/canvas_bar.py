@@ -143,7 +143,7 @@ class CanvasBar(QWidget):
 
     @Slot(float)
     def _on_zoom(self, zoom: float) -> None:
-        self._zoom.setText(f"{zoom:.0%}" if self._canvas.has_picture() else "–")
+        self._zoom.setText(f"{100 * zoom:.0f} %" if self._canvas.has_picture() else "–")
 
     @Slot(int, int, object)
     def _on_cursor(self, x: int, y: int, value: object) -> None:

@@ -43,7 +43,7 @@ class Stat(QWidget):
         self.set_text(_DASH)
 
     def set_value(self, value: float | None, template: str = "{:.2f}") -> None:
-        """Show a number; None shows a dash. The template is a format string: "{:.1%}"."""
+        """Show a number; None shows a dash. The template is a format string: "{:.1f} %"."""
         self.set_text(_DASH if value is None else template.format(value))
 
     def set_text(self, text: str, mark: str | None = None) -> None:

@@ -322,9 +322,9 @@ def test_that_the_wheel_passes_over_a_number_without_the_focus(number: NumberSli
 def test_that_a_number_that_is_not_known_is_a_dash(qtbot: QtBot) -> None:
     stat = Stat("Precision", "Share of the flagged parts that are defective.")
     qtbot.addWidget(stat)
-    stat.set_value(0.9731, "{:.1%}")
-    assert stat.text() == "97.3%"
-    assert stat.accessibleName() == "Precision: 97.3%"
+    stat.set_value(97.31, "{:.1f} %")
+    assert stat.text() == "97.3 %"
+    assert stat.accessibleName() == "Precision: 97.3 %"
     stat.set_value(None)
     assert stat.text() == "–"
     assert stat.accessibleName() == "Precision: not known"
@@ -378,9 +378,9 @@ def test_that_the_zoom_is_shown_and_steered(bar: CanvasBar) -> None:
     buttons = {item.accessibleName(): item for item in bar.findChildren(QToolButton)}
     assert set(buttons) == {"Zoom", "Zoom out", "Zoom in", "Show the whole picture"}
     QTest.mouseClick(buttons["Zoom"], LEFT)
-    assert buttons["Zoom"].text() == "100%"
+    assert buttons["Zoom"].text() == "100 %"
     QTest.keyClick(buttons["Zoom in"], KEY.Key_Space)
-    assert buttons["Zoom"].text() == "125%"
+    assert buttons["Zoom"].text() == "125 %"
     QTest.mouseClick(buttons["Show the whole picture"], LEFT)
     assert bar._canvas._view.fitted
 

@@ -253,7 +253,7 @@ def test_that_figures_are_shown(desk: LiveDesk) -> None:
     desk.start(frame(40))
     desk.until(lambda: desk.page.side._stats["good"].text() == "1")
     desk.until(lambda: desk.page.side._stats["median"].text().endswith(" ms"))
-    assert desk.page.side._stats["rate"].text() == "0.0%"
+    assert desk.page.side._stats["rate"].text() == "0.0 %"
 
 
 # keys

@@ -207,7 +207,7 @@ def test_that_the_training_panel_says_what_is_held_out_and_what_was_learned(benc
     assert "Each was scored by a model that had not learned from it." in said
     assert "(cross-conformal prediction)" in said
     assert "What it learned" in said
-    assert "smallest false-alarm rate that can be promised with them is 3.2%" in said
+    assert "smallest false-alarm rate that can be promised with them is 3.23 %" in said
     assert "784" in said
 
 
@@ -242,9 +242,9 @@ def test_that_images_of_one_part_are_told_wherever_a_promise_is(bench: Bench, wo
     bench.session.set_model(several, None)
     said = " ".join(learned_sentences(several))
     assert "How high a good part may score, from 30 held-out good images of 6 parts:" in said
-    assert "smallest false-alarm rate that can be promised with them is 14.3%" in said
+    assert "smallest false-alarm rate that can be promised with them is 14.3 %" in said
     assert work.threshold._rate.toolTip() == (
-        "From 30 held-out good images of 6 parts: the smallest rate that can be promised is 14.3%."
+        "From 30 held-out good images of 6 parts: the smallest rate that can be promised is 14.3 %."
     )
 
 
