@@ -205,6 +205,7 @@ class MainWindow(QMainWindow):
             if page is bench:
                 if self._view_menus is not None:
                     self._view_menus.restore_docks()
+                bench.bring_shown()  # whatever was in front the last time
                 bench.images.view.setFocus(Qt.FocusReason.OtherFocusReason)
         self.start.set_busy("Opening…" if empty and session.state != "idle" else "")
         self.setWindowTitle(self._title(parts))

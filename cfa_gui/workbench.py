@@ -210,7 +210,7 @@ class Workbench(QMainWindow):
         threshold.rate_wanted.connect(parts.threshold.false_alarm_rate)
         threshold.reset_wanted.connect(parts.threshold.reset)
         threshold.cell_chosen.connect(self._on_cell)
-        parts.session.shown_changed.connect(self._on_shown)
+        parts.session.shown_changed.connect(self.bring_shown)
 
     @Slot(float)
     def _on_opacity(self, opacity: float) -> None:
@@ -253,7 +253,8 @@ class Workbench(QMainWindow):
         self.images.choose_filter(show)
 
     @Slot()
-    def _on_shown(self) -> None:
+    def bring_shown(self) -> None:
+        """The panel of the images that are shown, in front."""
         if self._parts.session.shown is Collection.REVIEW:
             self.bring("review")
             return

@@ -7,6 +7,7 @@ model learns from frames of a video too, as one that is trained on pictures kept
 """
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -81,6 +82,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     app = QApplication(["cfa-gui"])
     with tempfile.TemporaryDirectory() as name:
+        os.environ["XDG_CONFIG_HOME"] = name  # the layout is the first one, and the user's own stays as it is
         folder = Path(name)
         found = open_dataset(make_sample_parts(folder / "sample-parts", good=100))
         good = keep_frames((read_image(sample.path) for sample in found.good), folder / "good", RATE)

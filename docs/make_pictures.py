@@ -6,6 +6,7 @@ Runs in the current display, or without one (QT_QPA_PLATFORM=offscreen). Writes 
 """
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -115,6 +116,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     app = QApplication(["cfa-gui"])
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_CONFIG_HOME"] = folder  # the layout is the first one, and the user's own stays as it is
         settings = SettingsStore(Path(folder) / "preferences.json")
         theme.apply(app, options.scheme)
         parts = make_sample_parts(Path(folder) / "sample-parts", good=100)

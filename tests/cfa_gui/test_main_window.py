@@ -18,7 +18,7 @@ from cfa_gui.models.session import Collection
 from cfa_gui.settings import SettingsStore
 from tests.cfa_gui.bench import Answers
 from tests.cfa_gui.desk import Desk
-from tests.cfa_gui.fake_engine import FakeEngine, Gate, write_parts
+from tests.cfa_gui.fake_engine import FakeEngine, Gate, write_parts, write_picture
 
 # the table of actions
 
@@ -328,6 +328,20 @@ def test_that_the_colour_bar_stands_only_where_there_are_maps(desk: Desk, tmp_pa
 def test_that_the_status_line_says_when_the_engine_is_there(desk: Desk) -> None:
     desk.until(lambda: desk.parts.session.facilities is not None)
     assert desk.window.statusBar()._message.text() == "Ready"  # type: ignore[attr-defined]
+
+
+def test_that_good_parts_are_met_by_their_panel_whatever_was_in_front_the_last_time(desk: Desk, tmp_path: Path) -> None:
+    bench = desk.window.bench
+    assert bench is not None
+    assert desk.window._view_menus is not None
+    bench.bring("deploy")
+    desk.window._view_menus.save_docks()
+    for number in range(3):
+        write_picture(tmp_path / "good" / f"{number}.png", 100)
+    desk.window.open_paths([tmp_path / "good"])
+    desk.until_idle()
+    desk.until(lambda: not bench.samples.visibleRegion().isEmpty())
+    assert bench.deploy.visibleRegion().isEmpty()
 
 
 def test_that_docks_come_back_where_they_were(desk: Desk, tmp_path: Path) -> None:
