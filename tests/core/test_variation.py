@@ -1,10 +1,12 @@
 from collections.abc import Callable, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from core import member_training
 from core.config import Preprocessing, Resizing, Training
 from core.images import read_image
 from core.inspection import Inspector
@@ -148,3 +150,24 @@ def test_that_a_model_told_what_varies_takes_such_a_part_for_less_of_a_defect(
     scores = [Inspector(model, device="cpu").inspect(part).score for model in (steady, varying)]
     assert scores[1] < 0.8 * scores[0]
     assert varying.summary.images == steady.summary.images
+
+
+@pytest.mark.usefixtures("shared_backbone")
+def test_that_every_image_is_moved_its_own_way_and_the_same_way_again(
+    parts: Sequence[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+
+    def told(*arguments: Any) -> list[Picture]:
+        found = variants(*arguments)
+        seen.append(arguments[-1].bytes(8))
+        return found
+
+    monkeypatch.setattr(member_training, "variants", told)
+    config = TINY.with_changes(epochs=0, holdout=0.0, position_variation=0.1)
+    for seed in (0, 0, 1):
+        train(parts, config.with_changes(seed=seed), device="cpu")
+    first, again, other = (seen[number * len(parts) : (number + 1) * len(parts)] for number in range(3))
+    assert len(set(first)) == len(parts)
+    assert first == again
+    assert not set(first) & set(other)
