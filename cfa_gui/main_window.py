@@ -67,6 +67,7 @@ class MainWindow(QMainWindow):
         self.parts: Composition | None = None
         self.bench: Workbench | None = None
         self.live: LivePanel | None = None
+        self._bench_met = False
         self._framed = False
         self._frame_before = self.geometry()
         self.actions_table: Actions | None = None
@@ -200,16 +201,23 @@ class MainWindow(QMainWindow):
         page: QWidget = self.start if empty else bench
         if parts.live.visible and self.live is not None:
             page = self.live
-        if self.pages.currentWidget() is not page:
+        before = self.pages.currentWidget()
+        if before is not page:
             self.pages.setCurrentWidget(page)
             if page is bench:
-                if self._view_menus is not None:
-                    self._view_menus.restore_docks()
-                bench.bring_shown()  # whatever was in front the last time
-                bench.images.view.setFocus(Qt.FocusReason.OtherFocusReason)
+                self._meet_bench(bench, anew=before is self.start)
         self.start.set_busy("Opening…" if empty and session.state != "idle" else "")
         self.setWindowTitle(self._title(parts))
         self.setWindowModified(session.model is not None and session.model_unsaved)
+
+    def _meet_bench(self, bench: "Workbench", *, anew: bool) -> None:
+        """The workbench comes: for the first time as it was left by the last window, from the live page as it was."""
+        if not self._bench_met and self._view_menus is not None:
+            self._view_menus.restore_docks()
+        if anew or not self._bench_met:
+            bench.bring_shown()  # whatever was in front the last time
+        self._bench_met = True
+        bench.images.view.setFocus(Qt.FocusReason.OtherFocusReason)
 
     @Slot(bool)
     def _on_live(self, shown: bool) -> None:

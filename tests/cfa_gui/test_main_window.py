@@ -344,6 +344,21 @@ def test_that_good_parts_are_met_by_their_panel_whatever_was_in_front_the_last_t
     assert bench.deploy.visibleRegion().isEmpty()
 
 
+def test_that_the_panels_are_as_they_were_after_the_live_page(desk: Desk, tmp_path: Path) -> None:
+    bench = desk.window.bench
+    assert bench is not None
+    assert desk.window._view_menus is not None
+    desk.window._view_menus.save_docks()
+    desk.ready(tmp_path)
+    bench.bring("deploy")
+    bench.docks["threshold"].hide()
+    desk.parts.live.show()
+    desk.until(lambda: desk.window.pages.currentWidget() is desk.window.live)
+    desk.parts.live.hide()
+    desk.until(lambda: not bench.deploy.visibleRegion().isEmpty())
+    assert bench.docks["threshold"].isHidden()
+
+
 def test_that_docks_come_back_where_they_were(desk: Desk, tmp_path: Path) -> None:
     desk.ready(tmp_path)
     assert desk.window.bench is not None

@@ -1,7 +1,6 @@
 import errno
 import os
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,32 +23,12 @@ from tests.core.cli_runs import (
     HELD_OUT,
     TRAIN_OPTIONS,
     Command,
-    Result,
     files,
     model_bytes,
-    model_in,
     picture,
     write,
     write_dataset,
 )
-
-Cfa = Callable[..., Result]
-
-
-@pytest.fixture
-def cfa(capsys: pytest.CaptureFixture[str]) -> Cfa:
-    return Command(capsys)
-
-
-@pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_dataset(tmp_path_factory.mktemp("data") / "parts")
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    (tmp_path / "model").mkdir()
-    return model_in(tmp_path / "model")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +57,7 @@ def model(tmp_path: Path) -> Path:
     ],
     ids=" ".join,
 )
-def test_that_wrong_use_ends_with_2_and_nothing_on_standard_output(arguments: tuple[str, ...], cfa: Cfa) -> None:
+def test_that_wrong_use_ends_with_2_and_nothing_on_standard_output(arguments: tuple[str, ...], cfa: Command) -> None:
     done = cfa(*arguments)
     assert done.status == 2
     assert done.out == ""
@@ -86,7 +65,7 @@ def test_that_wrong_use_ends_with_2_and_nothing_on_standard_output(arguments: tu
 
 
 def test_that_a_full_disk_loses_nothing_but_the_new_model(
-    cfa: Cfa, parts: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+    cfa: Command, parts: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> NoReturn:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -102,7 +81,7 @@ def test_that_a_full_disk_loses_nothing_but_the_new_model(
 @pytest.mark.parametrize("command", ["inspect", "evaluate", "threshold", "info"])
 @pytest.mark.parametrize("as_json", [False, True])
 def test_that_a_missing_or_damaged_model_is_refused_in_a_sentence(
-    command: str, as_json: bool, cfa: Cfa, parts: Path, tmp_path: Path
+    command: str, as_json: bool, cfa: Command, parts: Path, tmp_path: Path
 ) -> None:
     of_command: dict[str, list[object]] = {"inspect": [parts], "evaluate": [parts], "threshold": ["--value", "1"]}
     extra = of_command.get(command, [])
@@ -115,7 +94,7 @@ def test_that_a_missing_or_damaged_model_is_refused_in_a_sentence(
     assert list(files(tmp_path)) == ["short.cfa"]
 
 
-def test_that_an_evaluation_gives_shares_and_changes_nothing(cfa: Cfa, parts: Path, model: Path) -> None:
+def test_that_an_evaluation_gives_shares_and_changes_nothing(cfa: Command, parts: Path, model: Path) -> None:
     figures = cfa("evaluate", model, parts, "--json").json
     assert {"image_auroc", "pixel_auroc", "aupro", "f1_max"} <= figures.keys()
     assert all(0 <= figures[name] <= 1 for name in ("image_auroc", "pixel_auroc", "aupro", "f1_max", "recall"))
@@ -126,7 +105,7 @@ def test_that_an_evaluation_gives_shares_and_changes_nothing(cfa: Cfa, parts: Pa
     assert model.read_bytes() == model_bytes()
 
 
-def test_that_an_evaluation_says_null_where_the_images_do_not_tell(cfa: Cfa, model: Path, tmp_path: Path) -> None:
+def test_that_an_evaluation_says_null_where_the_images_do_not_tell(cfa: Command, model: Path, tmp_path: Path) -> None:
     """A folder with `good` beside the kinds of defects, and no masks, is enough; here one image cannot be read."""
     write(tmp_path / "shots/good/a.png", picture(500))
     write(tmp_path / "shots/Scratch/deep/b.png", picture(501, defect=True))
@@ -144,14 +123,14 @@ def test_that_an_evaluation_says_null_where_the_images_do_not_tell(cfa: Cfa, mod
     done.assert_one_sentence("No image in", "is labelled")
 
 
-def test_that_a_threshold_is_set_by_hand(cfa: Cfa, model: Path) -> None:
+def test_that_a_threshold_is_set_by_hand(cfa: Command, model: Path) -> None:
     done = cfa("threshold", model, "--value", "1.25")
     assert (done.status, done.out) == (0, "Threshold 1.25. Set by hand.\n")
     assert load_model(model).threshold == manual_threshold(1.25)
     assert list(files(model.parent)) == ["part.cfa"]
 
 
-def test_that_a_threshold_promises_a_false_alarm_rate(cfa: Cfa, model: Path) -> None:
+def test_that_a_threshold_promises_a_false_alarm_rate(cfa: Command, model: Path) -> None:
     done = cfa("threshold", model, "--false-alarms", "0.1", "--json")
     scores = sorted(done.json["calibration"]["scores"])
     assert done.json["threshold"]["value"] == scores[18]  # ceil(21 * 0.9) = 19th smallest of 20
@@ -160,7 +139,7 @@ def test_that_a_threshold_promises_a_false_alarm_rate(cfa: Cfa, model: Path) -> 
     assert stored.value == scores[18]
 
 
-def test_that_a_threshold_is_fitted_to_labelled_images(cfa: Cfa, model: Path, parts: Path) -> None:
+def test_that_a_threshold_is_fitted_to_labelled_images(cfa: Command, model: Path, parts: Path) -> None:
     done = cfa("threshold", model, "--f1", parts, "--json")
     assert done.status == 0
     assert done.json["threshold"]["policy"] == {"kind": "best_f1", "images": 10, "f1": 1.0}
@@ -168,14 +147,14 @@ def test_that_a_threshold_is_fitted_to_labelled_images(cfa: Cfa, model: Path, pa
     assert counts == {"defect": 5, "uncertain": 0, "good": 5, "error": 0}
 
 
-def test_that_what_the_held_out_images_cannot_promise_is_refused(cfa: Cfa, model: Path) -> None:
+def test_that_what_the_held_out_images_cannot_promise_is_refused(cfa: Command, model: Path) -> None:
     done = cfa("threshold", model, "--false-alarms", "0.001")
     assert done.status == 1
     done.assert_one_sentence("20 held-out good images can promise", "4.8 % at best", "0.1 % needs 999")
     assert model.read_bytes() == model_bytes()
 
 
-def test_that_labelled_images_that_cannot_be_read_set_no_threshold(cfa: Cfa, model: Path, tmp_path: Path) -> None:
+def test_that_labelled_images_that_cannot_be_read_set_no_threshold(cfa: Command, model: Path, tmp_path: Path) -> None:
     for name in ("good/a.png", "bad/b.png"):
         (tmp_path / "shots" / name).parent.mkdir(parents=True)
         (tmp_path / "shots" / name).write_text("a text file")
@@ -189,7 +168,7 @@ def test_that_labelled_images_that_cannot_be_read_set_no_threshold(cfa: Cfa, mod
     assert [skip["name"] for skip in done.json["skipped"]] == ["bad/b.png", "good/a.png"]
 
 
-def test_that_info_tells_a_person_and_a_machine_the_same(cfa: Cfa, model: Path) -> None:
+def test_that_info_tells_a_person_and_a_machine_the_same(cfa: Command, model: Path) -> None:
     content, printed = cfa("info", model, "--json").json, cfa("info", model).out
     assert content["summary"]["images"] == GOOD - HELD_OUT
     assert content["calibration"]["smallest_false_alarm_rate"] == pytest.approx(1 / 21)
@@ -198,7 +177,7 @@ def test_that_info_tells_a_person_and_a_machine_the_same(cfa: Cfa, model: Path) 
     assert "custom (settings of your own)" in printed
 
 
-def test_that_an_ensemble_is_trained_described_and_inspected_with(cfa: Cfa, tmp_path: Path) -> None:
+def test_that_an_ensemble_is_trained_described_and_inspected_with(cfa: Command, tmp_path: Path) -> None:
     root, model = write_dataset(tmp_path / "parts", good=12), tmp_path / "two.cfa"
     trained = cfa("train", root, *TRAIN_OPTIONS, "--second-scale", "1.5", "--out", model, "--json").json
     assert trained["config"]["preprocessing"]["second_scale"] == 1.5
@@ -225,7 +204,7 @@ def test_that_an_ensemble_is_trained_described_and_inspected_with(cfa: Cfa, tmp_
     ],
 )
 def test_that_info_says_whose_settings_a_preset_has_and_what_they_are(
-    preset: str, backbone: str, origin: str, words: str, cfa: Cfa, model: Path, monkeypatch: pytest.MonkeyPatch
+    preset: str, backbone: str, origin: str, words: str, cfa: Command, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = replace(PRESETS[preset], backbone=backbone)
     trained = replace(load_model(model), config=config, threshold=None)
@@ -240,7 +219,7 @@ def test_that_info_says_whose_settings_a_preset_has_and_what_they_are(
     assert f"none yet. Set one: cfa threshold {model}" in printed
 
 
-def test_that_many_skipped_images_do_not_flood_the_terminal(cfa: Cfa, model: Path) -> None:
+def test_that_many_skipped_images_do_not_flood_the_terminal(cfa: Command, model: Path) -> None:
     trained = load_model(model)
     skipped = tuple(Skipped(f"{i}.png", "is damaged") for i in range(500))
     save_model(replace(trained, summary=replace(trained.summary, skipped=skipped)), model)
@@ -257,7 +236,7 @@ def few_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("few_parts")
-def test_that_samples_are_drawn_where_asked_and_nowhere_else(cfa: Cfa, tmp_path: Path) -> None:
+def test_that_samples_are_drawn_where_asked_and_nowhere_else(cfa: Command, tmp_path: Path) -> None:
     done = cfa("samples", tmp_path / "parts", "--json")
     assert (done.status, done.json) == (0, {"folder": str(tmp_path / "parts")})
     assert len(list((tmp_path / "parts/train/good").iterdir())) == 6
@@ -269,7 +248,7 @@ def test_that_samples_are_drawn_where_asked_and_nowhere_else(cfa: Cfa, tmp_path:
 
 @pytest.mark.usefixtures("few_parts")
 def test_that_the_demo_does_the_main_job_and_prints_what_it_flagged(
-    cfa: Cfa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cfa: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cli_work, "preset", lambda name: PRESETS[name].with_changes(image_size=128))
     done = cfa("demo", tmp_path / "demo", "--device", "cpu")
@@ -286,7 +265,7 @@ def test_that_the_sample_parts_are_enough_to_promise_five_percent() -> None:
 
 
 def test_that_a_cancelled_command_says_so_and_leaves_nothing(
-    cfa: Cfa, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cfa: Command, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = CancelToken()
     token.cancel()
@@ -306,7 +285,7 @@ def test_that_a_cancelled_command_says_so_and_leaves_nothing(
         assert not files(tmp_path)
 
 
-def test_that_the_version_and_help_are_printed(cfa: Cfa) -> None:
+def test_that_the_version_and_help_are_printed(cfa: Command) -> None:
     assert cfa("--version").out.startswith("cfa ")
     for command in ("train", "inspect", "evaluate", "threshold", "info", "samples", "demo"):
         done = cfa(command, "--help")

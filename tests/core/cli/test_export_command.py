@@ -3,21 +3,8 @@
 import json
 from pathlib import Path
 
-import pytest
-
 from core.model_file import load_model, save_model
-from tests.core.cli_runs import Command, model_in, write_dataset
-
-
-@pytest.fixture
-def cfa(capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(capsys)
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    (tmp_path / "model").mkdir()
-    return model_in(tmp_path / "model")
+from tests.core.cli_runs import Command, write_dataset
 
 
 def test_that_an_export_says_what_was_compared_and_what_was_written(cfa: Command, model: Path, tmp_path: Path) -> None:

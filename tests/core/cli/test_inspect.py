@@ -2,7 +2,6 @@ import csv
 import errno
 import os
 import unicodedata
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -19,20 +18,7 @@ from core.inspection import Failure, Inspection, Inspector
 from core.model_file import load_model, save_model
 from core.result_files import csv_table, file_stems
 from core.threshold import Threshold
-from tests.core.cli_runs import Command, Result, files, model_in, picture, write
-
-Cfa = Callable[..., Result]
-
-
-@pytest.fixture
-def cfa(capsys: pytest.CaptureFixture[str]) -> Cfa:
-    return Command(capsys)
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    (tmp_path / "model").mkdir()
-    return model_in(tmp_path / "model")
+from tests.core.cli_runs import Command, files, picture, write
 
 
 @pytest.fixture
@@ -54,7 +40,7 @@ NAMES = ["good 0.png", "good 1.png", "text.png", "deep/er/defect.v0.png", "deep/
 
 
 def test_that_flagged_images_come_worst_first_and_the_unreadable_are_named_and_counted(
-    cfa: Cfa, model: Path, shots: Path
+    cfa: Command, model: Path, shots: Path
 ) -> None:
     done = cfa("inspect", model, shots, "--threshold", "3")
     assert done.status == 0
@@ -68,7 +54,7 @@ def test_that_flagged_images_come_worst_first_and_the_unreadable_are_named_and_c
     assert "Inspecting" not in done.out
 
 
-def test_that_one_json_object_tells_of_every_image(cfa: Cfa, model: Path, shots: Path) -> None:
+def test_that_one_json_object_tells_of_every_image(cfa: Command, model: Path, shots: Path) -> None:
     done = cfa("inspect", model, shots, "--threshold", "3", "--json")
     assert done.status == 0
     assert done.json["threshold"] == 3.0
@@ -81,7 +67,7 @@ def test_that_one_json_object_tells_of_every_image(cfa: Cfa, model: Path, shots:
     assert all(row["score"] > 0 and row["message"] == "" for row in results if row["verdict"] != "error")
 
 
-def test_that_the_csv_has_the_promised_columns_and_exact_scores(cfa: Cfa, model: Path, shots: Path) -> None:
+def test_that_the_csv_has_the_promised_columns_and_exact_scores(cfa: Command, model: Path, shots: Path) -> None:
     results = cfa("inspect", model, shots, "--csv", shots.parent / "a.csv", "--json").json["results"]
     rows = rows_of(shots.parent / "a.csv")
     assert list(rows[0]) == ["path", "score", "threshold", "verdict", "message"]
@@ -92,7 +78,7 @@ def test_that_the_csv_has_the_promised_columns_and_exact_scores(cfa: Cfa, model:
     assert not (shots.parent / "a.csv").read_bytes().startswith(b"\xef\xbb\xbf")
 
 
-def test_that_a_score_is_that_of_the_engine_alone_or_among_others(cfa: Cfa, model: Path, shots: Path) -> None:
+def test_that_a_score_is_that_of_the_engine_alone_or_among_others(cfa: Command, model: Path, shots: Path) -> None:
     inspector = Inspector(load_model(model), device="cpu")
     (alone,) = inspector.inspect_many(find_samples([shots / "good 1.png"]))
     assert isinstance(alone, Inspection)
@@ -102,7 +88,9 @@ def test_that_a_score_is_that_of_the_engine_alone_or_among_others(cfa: Cfa, mode
     assert alone.score == among["score"] == single[0]["score"]
 
 
-def test_that_a_threshold_given_overrides_the_models_and_does_not_change_it(cfa: Cfa, model: Path, shots: Path) -> None:
+def test_that_a_threshold_given_overrides_the_models_and_does_not_change_it(
+    cfa: Command, model: Path, shots: Path
+) -> None:
     before = model.read_bytes()
     for threshold, flagged in (("1e9", 0), ("0", 4), ("-1", 4)):
         counts = cfa("inspect", model, shots, "--threshold", threshold, "--json").json["counts"]
@@ -110,7 +98,7 @@ def test_that_a_threshold_given_overrides_the_models_and_does_not_change_it(cfa:
     assert model.read_bytes() == before
 
 
-def test_that_a_second_line_makes_uncertain_verdicts(cfa: Cfa, model: Path, shots: Path) -> None:
+def test_that_a_second_line_makes_uncertain_verdicts(cfa: Command, model: Path, shots: Path) -> None:
     trained = load_model(model)
     assert trained.threshold is not None
     save_model(trained.with_threshold(Threshold(1e6, trained.threshold.policy, lower=3.0)), model)
@@ -120,7 +108,7 @@ def test_that_a_second_line_makes_uncertain_verdicts(cfa: Cfa, model: Path, shot
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_that_a_model_without_threshold_says_what_to_do(as_json: bool, cfa: Cfa, model: Path, shots: Path) -> None:
+def test_that_a_model_without_threshold_says_what_to_do(as_json: bool, cfa: Command, model: Path, shots: Path) -> None:
     save_model(load_model(model).with_threshold(None), model)
     done = cfa("inspect", model, shots, *(["--json"] if as_json else []))
     assert done.status == 1
@@ -128,7 +116,7 @@ def test_that_a_model_without_threshold_says_what_to_do(as_json: bool, cfa: Cfa,
     assert cfa("inspect", model, shots, "--threshold", "3").status == 0
 
 
-def test_that_maps_are_float_tiffs_of_the_size_of_the_source(cfa: Cfa, model: Path, shots: Path) -> None:
+def test_that_maps_are_float_tiffs_of_the_size_of_the_source(cfa: Command, model: Path, shots: Path) -> None:
     turned = Image.fromarray(picture(800))
     exif = turned.getexif()
     exif[0x0112] = 6  # a quarter turn
@@ -151,7 +139,7 @@ def test_that_maps_are_float_tiffs_of_the_size_of_the_source(cfa: Cfa, model: Pa
     assert read_image(shots / "turned.jpg").shape == (48, 40, 3)
 
 
-def test_that_overlays_are_pictures_of_the_size_of_the_source(cfa: Cfa, model: Path, shots: Path) -> None:
+def test_that_overlays_are_pictures_of_the_size_of_the_source(cfa: Command, model: Path, shots: Path) -> None:
     out = shots.parent / "deep" / "overlays"
     assert cfa("inspect", model, shots, "--overlays", out, "--threshold", "3").status == 0
     assert set(files(out)) == {"good 0.png", "good 1.png", "deep/er/defect.v0.png", "deep/er/defect.v1.png"}
@@ -161,7 +149,7 @@ def test_that_overlays_are_pictures_of_the_size_of_the_source(cfa: Cfa, model: P
 
 
 def test_that_images_that_differ_in_suffix_or_capitals_keep_their_own_files(
-    cfa: Cfa, model: Path, tmp_path: Path
+    cfa: Command, model: Path, tmp_path: Path
 ) -> None:
     for name in ("a.png", "a.bmp", "A.tif", "a.bmp.png"):
         write(tmp_path / "shots" / name, picture(len(name)))
@@ -204,7 +192,7 @@ def test_that_names_of_several_windows_drives_stay_inside_and_apart(monkeypatch:
 
 
 @pytest.mark.parametrize("option", ["--overlays", "--maps"])
-def test_that_no_inspected_image_is_overwritten(option: str, cfa: Cfa, model: Path, tmp_path: Path) -> None:
+def test_that_no_inspected_image_is_overwritten(option: str, cfa: Command, model: Path, tmp_path: Path) -> None:
     for suffix in ("png", "tiff"):
         write(tmp_path / f"shots/a.{suffix}", picture(1))
         (tmp_path / "link").mkdir(exist_ok=True)
@@ -218,7 +206,7 @@ def test_that_no_inspected_image_is_overwritten(option: str, cfa: Cfa, model: Pa
 
 
 @pytest.mark.parametrize("target", ["shots/good 0.png", "model/part.cfa"])
-def test_that_the_csv_overwrites_neither_image_nor_model(target: str, cfa: Cfa, model: Path, shots: Path) -> None:
+def test_that_the_csv_overwrites_neither_image_nor_model(target: str, cfa: Command, model: Path, shots: Path) -> None:
     before = files(shots.parent)
     done = cfa("inspect", model, shots, "--csv", shots.parent / target)
     assert done.status == 1
@@ -230,7 +218,7 @@ def test_that_the_csv_overwrites_neither_image_nor_model(target: str, cfa: Cfa, 
 @pytest.mark.parametrize("option", ["--csv", "--maps", "--overlays"])
 @pytest.mark.parametrize("place", ["file/out", "/proc/out"])
 def test_that_a_place_that_cannot_be_written_is_told_before_the_work(
-    place: str, option: str, as_json: bool, cfa: Cfa, model: Path, shots: Path, monkeypatch: pytest.MonkeyPatch
+    place: str, option: str, as_json: bool, cfa: Command, model: Path, shots: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (shots.parent / "file").touch()
     monkeypatch.setattr(Inspector, "inspect_many", None)
@@ -240,21 +228,21 @@ def test_that_a_place_that_cannot_be_written_is_told_before_the_work(
     assert (list(done.json) == ["error"]) if as_json else done.out == ""
 
 
-def test_that_pictures_written_among_the_images_are_warned_of(cfa: Cfa, model: Path, shots: Path) -> None:
+def test_that_pictures_written_among_the_images_are_warned_of(cfa: Command, model: Path, shots: Path) -> None:
     done = cfa("inspect", model, shots, "--maps", shots / "maps")
     assert done.status == 0
     assert "the next inspection of" in done.err
     assert "the next inspection" not in cfa("inspect", model, shots, "--maps", shots.parent / "maps").err
 
 
-def test_that_a_csv_that_is_a_folder_is_refused(cfa: Cfa, model: Path, shots: Path) -> None:
+def test_that_a_csv_that_is_a_folder_is_refused(cfa: Command, model: Path, shots: Path) -> None:
     done = cfa("inspect", model, shots, "--csv", shots)
     assert done.status == 1
     done.assert_one_sentence("is a folder; name a file in it")
 
 
 def test_that_a_full_disk_leaves_whole_files_only(
-    cfa: Cfa, model: Path, shots: Path, monkeypatch: pytest.MonkeyPatch
+    cfa: Command, model: Path, shots: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = shots.parent / "out"
     really_replace, calls = os.replace, []
@@ -274,7 +262,7 @@ def test_that_a_full_disk_leaves_whole_files_only(
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_that_nothing_readable_at_all_has_failed(as_json: bool, cfa: Cfa, model: Path, tmp_path: Path) -> None:
+def test_that_nothing_readable_at_all_has_failed(as_json: bool, cfa: Command, model: Path, tmp_path: Path) -> None:
     for i in range(100):
         (tmp_path / f"shots/{i}.png").parent.mkdir(exist_ok=True)
         (tmp_path / f"shots/{i}.png").write_text("a text file")
@@ -290,7 +278,7 @@ def test_that_nothing_readable_at_all_has_failed(as_json: bool, cfa: Cfa, model:
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_that_nothing_to_inspect_has_failed(as_json: bool, cfa: Cfa, model: Path, tmp_path: Path) -> None:
+def test_that_nothing_to_inspect_has_failed(as_json: bool, cfa: Command, model: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name, sentence in (("empty", "no pictures to inspect"), ("missing", "There is no file or folder")):
         done = cfa("inspect", model, tmp_path / name, "--maps", tmp_path / "out", *(["--json"] if as_json else []))
@@ -301,7 +289,7 @@ def test_that_nothing_to_inspect_has_failed(as_json: bool, cfa: Cfa, model: Path
 
 
 def test_that_an_image_gone_since_it_was_inspected_is_one_failure(
-    cfa: Cfa, model: Path, shots: Path, monkeypatch: pytest.MonkeyPatch
+    cfa: Command, model: Path, shots: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     really = Inspector.inspect_many
 
@@ -337,7 +325,7 @@ ODD = [
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
-def test_that_odd_names_break_neither_terminal_nor_csv_nor_json(cfa: Cfa, model: Path, tmp_path: Path) -> None:
+def test_that_odd_names_break_neither_terminal_nor_csv_nor_json(cfa: Command, model: Path, tmp_path: Path) -> None:
     (tmp_path / "shots").mkdir()
     for i, name in enumerate(ODD):
         write(tmp_path / "plain.png", picture(900 + i, defect=True)).rename(tmp_path / "shots" / name)
@@ -366,7 +354,7 @@ def test_that_odd_names_break_neither_terminal_nor_csv_nor_json(cfa: Cfa, model:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
-def test_that_names_as_long_as_the_disk_allows_get_their_maps(cfa: Cfa, model: Path, tmp_path: Path) -> None:
+def test_that_names_as_long_as_the_disk_allows_get_their_maps(cfa: Command, model: Path, tmp_path: Path) -> None:
     """The map's suffix is longer than the picture's, and two names may differ at their end alone."""
     names = [f"{'a' * 250}{end}.png" for end in "xy"] + [f"{'🙂' * 62}b.jpg", f"<script>{'=' * 243}.png"]
     (tmp_path / "shots").mkdir()
@@ -382,7 +370,7 @@ def test_that_names_as_long_as_the_disk_allows_get_their_maps(cfa: Cfa, model: P
 
 @pytest.mark.skipif(os.name == "nt", reason="an open file cannot be changed there")
 def test_that_a_file_that_is_cut_short_while_it_is_read_is_one_failure(
-    cfa: Cfa, model: Path, shots: Path, monkeypatch: pytest.MonkeyPatch
+    cfa: Command, model: Path, shots: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8)
     write(shots / "good 0.png", noise)  # longer than what the opened file reads ahead
@@ -402,7 +390,7 @@ def test_that_a_file_that_is_cut_short_while_it_is_read_is_one_failure(
 
 
 def test_that_a_failure_with_an_odd_message_stays_on_one_line(
-    cfa: Cfa, model: Path, shots: Path, monkeypatch: pytest.MonkeyPatch
+    cfa: Command, model: Path, shots: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(self: Inspector, samples: Any, **_: object) -> Any:
         for sample in samples:

@@ -11,11 +11,6 @@ from tests.core.cli_runs import Command
 
 
 @pytest.fixture
-def cfa(capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(capsys)
-
-
-@pytest.fixture
 def store(tmp_path: Path) -> Path:
     path = tmp_path / "reviews.sqlite"
     with ReviewStore(path, user="kim") as opened:

@@ -13,27 +13,14 @@ from tests.core.cli_runs import (
     GOOD,
     TRAIN_OPTIONS,
     Command,
-    Result,
     files,
     picture,
     write,
     write_dataset,
 )
 
-Cfa = Callable[..., Result]
 
-
-@pytest.fixture
-def cfa(capsys: pytest.CaptureFixture[str]) -> Cfa:
-    return Command(capsys)
-
-
-@pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_dataset(tmp_path_factory.mktemp("data") / "parts")
-
-
-def test_that_training_writes_one_model_and_says_what_it_is(cfa: Cfa, parts: Path, tmp_path: Path) -> None:
+def test_that_training_writes_one_model_and_says_what_it_is(cfa: Command, parts: Path, tmp_path: Path) -> None:
     done = cfa("train", parts, "--out", tmp_path / "part.cfa", "--test", parts, *TRAIN_OPTIONS)
     assert done.status == 0
     for said in ("part.cfa", "40 images", "40 good images", "at most 5 %", "Image AUROC", "AUPRO", "Pixel AUROC"):
@@ -45,7 +32,7 @@ def test_that_training_writes_one_model_and_says_what_it_is(cfa: Cfa, parts: Pat
     assert len(load_model(tmp_path / "part.cfa").calibration.scores) == GOOD
 
 
-def test_that_training_says_which_defects_it_does_not_learn_from(cfa: Cfa, parts: Path, tmp_path: Path) -> None:
+def test_that_training_says_which_defects_it_does_not_learn_from(cfa: Command, parts: Path, tmp_path: Path) -> None:
     shutil.copytree(parts / "train/good", tmp_path / "day/OK")
     shutil.copytree(parts / "test", tmp_path / "day/NG")
     done = cfa("train", tmp_path / "day", "--out", tmp_path / "day.cfa", *TRAIN_OPTIONS)
@@ -55,7 +42,7 @@ def test_that_training_says_which_defects_it_does_not_learn_from(cfa: Cfa, parts
     assert f"{learned} images, seed 0" in done.out
 
 
-def test_that_training_prints_one_json_object_for_machines(cfa: Cfa, parts: Path, tmp_path: Path) -> None:
+def test_that_training_prints_one_json_object_for_machines(cfa: Command, parts: Path, tmp_path: Path) -> None:
     done = cfa("train", parts, "--out", tmp_path / "part.cfa", "--test", parts, *TRAIN_OPTIONS, "--seed", "1", "--json")
     assert done.status == 0
     assert done.json["model"] == str(tmp_path / "part.cfa")
@@ -65,7 +52,7 @@ def test_that_training_prints_one_json_object_for_machines(cfa: Cfa, parts: Path
     assert done.json["evaluation"]["image_auroc"] == 1.0
 
 
-def test_that_every_option_of_training_reaches_the_model(cfa: Cfa, parts: Path, tmp_path: Path) -> None:
+def test_that_every_option_of_training_reaches_the_model(cfa: Command, parts: Path, tmp_path: Path) -> None:
     options = "--image-size 48 --bank mean --bank-ratio 2 --descriptor-ratio 4 --epochs 2 --holdout 0.25 --seed 7"
     options += " --light-variation 0.1 --position-variation 0.05 --angle-variation 3 --calibration split"
     done = cfa("train", parts, "--out", tmp_path / "part.cfa", "--backbone", "lite0", *options.split(), "--json")
@@ -81,7 +68,7 @@ def test_that_every_option_of_training_reaches_the_model(cfa: Cfa, parts: Path, 
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_that_unreadable_images_among_many_are_named_skipped_and_counted(
-    as_json: bool, cfa: Cfa, tmp_path: Path
+    as_json: bool, cfa: Command, tmp_path: Path
 ) -> None:
     for i in range(6):
         write(tmp_path / f"good/{i}.png", picture(i))
@@ -169,7 +156,7 @@ def test_that_bad_input_to_training_gives_one_sentence_and_leaves_nothing(
     status: int,
     sentence: str,
     as_json: bool,
-    cfa: Cfa,
+    cfa: Command,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -188,7 +175,7 @@ def test_that_bad_input_to_training_gives_one_sentence_and_leaves_nothing(
 
 
 def test_that_a_place_that_cannot_be_written_is_told_before_the_training(
-    cfa: Cfa, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cfa: Command, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cli_work, "train_model", None)
     done = cfa("train", parts, "--out", tmp_path / "missing/part.cfa")

@@ -13,11 +13,6 @@ from tests.core.line.watched import read_table
 OPTIONS = ("--preset", "fast", "--image-size", "64", "--epochs", "1", "--device", "cpu")
 
 
-@pytest.fixture
-def cfa(capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(capsys)
-
-
 def test_that_each_data_set_gives_the_model_of_cfa_train_and_one_that_fails_stops_no_other(
     cfa: Command, tmp_path: Path
 ) -> None:

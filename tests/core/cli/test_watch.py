@@ -19,11 +19,6 @@ ROOT = Path(__file__).parents[3]
 QUICK = ("--once", "--settle", "0.02", "--patience", "0.05", "--device", "cpu")
 
 
-@pytest.fixture
-def cfa(capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(capsys)
-
-
 def line_of(folder: Path) -> tuple[Path, Path, Path]:
     """A model, a folder with two good parts, a defect and a damaged file, and where the ledger goes."""
     shots = folder / "in"
