@@ -8,6 +8,7 @@ from core.config import Config
 from core.progress import StepRecord
 from core.threshold import (
     DEFAULT_FALSE_ALARM_RATE,
+    FalseAlarmRate,
     Threshold,
     false_alarm_threshold,
     images_of_parts,
@@ -63,6 +64,15 @@ class Calibration:
             ThresholdError: As there.
         """
         return smallest_rate(self.part_count)
+
+    def sentence(self, threshold: Threshold) -> str:
+        """How a threshold was chosen and, where it promises nothing, how many held-out images score above it."""
+        chosen = threshold.sentence()
+        if not self.scores or isinstance(threshold.policy, FalseAlarmRate):
+            return chosen
+        above = sum(score > threshold.value for score in self.scores)
+        many = f"{above or 'None'} of {self.in_words()} {'score' if above > 1 else 'scores'}"
+        return f"{chosen} {many} above the threshold."
 
 
 @dataclass(frozen=True, slots=True)

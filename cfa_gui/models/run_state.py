@@ -62,6 +62,7 @@ class Facts:
         has_model: A model is there.
         images: Number of images in the review list.
         scored: Number of them with a score.
+        held_out: Number of good images that were held out from the model, with their scores.
         selected: Number of images selected in the list.
         can_undo: A label can be taken back.
         read_only: Another window has the review: what is changed here would not be kept.
@@ -72,6 +73,7 @@ class Facts:
     has_model: bool = False
     images: int = 0
     scored: int = 0
+    held_out: int = 0
     selected: int = 0
     can_undo: bool = False
     read_only: bool = False
@@ -111,7 +113,7 @@ def allowed(facts: Facts) -> Allowed:
         review=facts.images > 0,
         label=labels and facts.selected > 0 and facts.images > 0,
         undo=labels and facts.can_undo,
-        threshold=facts.has_model and facts.scored > 0,
+        threshold=facts.has_model and facts.scored + facts.held_out > 0,
         draw=idle and facts.samples > 0,
         add_good=idle and facts.images > 0 and facts.selected > 0,
         clear=idle and facts.images > 0,

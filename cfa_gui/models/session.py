@@ -114,6 +114,7 @@ class Session(QObject):
                 has_model=self.model is not None,
                 images=len(self.review),
                 scored=int(self.review.scored.sum()),
+                held_out=len(self.model.calibration.scores) if self.model else 0,
                 selected=len(self.selection) if review else 0,
                 can_undo=self.review.can_undo,
                 read_only=self.keeping is Keeping.READ_ONLY,

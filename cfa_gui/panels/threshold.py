@@ -18,6 +18,7 @@ from cfa_gui.widgets.score_histogram import ScoreHistogram
 from cfa_gui.widgets.stat import Stat
 from core.metrics import Confusion, image_auroc, precision_recall_curve, roc_curve
 from core.threshold import FalseAlarmRate, percent
+from core.trained_model import Calibration
 
 CELL_FILTER = {
     "true_good": Show.TRUE_GOOD,
@@ -77,7 +78,9 @@ class ThresholdPanel(parts.Panel):
         self._charts.addTab(self._histogram, "Scores")
         self._charts.addTab(self._roc, "ROC")
         self._charts.addTab(self._precision_recall, "Precision–recall")
-        self._charts.setTabToolTip(0, "How many images have which score, and where the threshold stands.")
+        self._charts.setTabToolTip(
+            0, "How many images have which score, and where the threshold stands; outlined, the held-out good images."
+        )
         self._charts.setTabToolTip(1, "Defects found against false alarms, for every threshold.")
         self._charts.setTabToolTip(2, "Precision against defects found, for every threshold.")
         self._charts.tabBar().setAccessibleName("Charts")
@@ -193,13 +196,13 @@ class ThresholdPanel(parts.Panel):
         for part in (self._slider, self._reset, self._band):
             part.setEnabled(allowed.threshold)
         self._best.setEnabled(allowed.threshold and session.review.has_both_classes())
-        calibration = session.model.calibration if session.model and session.model.calibration.scores else None
-        self._set_rate.setEnabled(calibration is not None)
+        calibration = self._calibration()
+        self._set_rate.setEnabled(bool(calibration.scores))
         self._rate.setEnabled(self._set_rate.isEnabled())
         self._rate.setToolTip(
             f"From {calibration.in_words()}: "
             f"the smallest rate that can be promised is {percent(calibration.smallest_rate())}."
-            if calibration
+            if calibration.scores
             else "This needs a model with held-out good images."
         )
 
@@ -220,17 +223,22 @@ class ThresholdPanel(parts.Panel):
         """Other scores or labels: histogram, range and curves anew."""
         session = self._session
         review = session.review
-        self._histogram.set_scores(review.scores, review.groups)
+        self._histogram.set_scores(review.scores, review.groups, self._calibration().scores)
         self._fit_sliders()
         self._draw_curves()
         self._on_threshold()
         self._on_current()
         self._on_state()
 
+    def _calibration(self) -> Calibration:
+        """The model's; empty where there is no model."""
+        model = self._session.model
+        return model.calibration if model else Calibration()
+
     def _span(self) -> tuple[float, float]:
-        """What the slider spans: all scores, both thresholds, and a little room."""
+        """What the slider spans: all scores, those of held-out images, both thresholds, and a little room."""
         session = self._session
-        values = list(session.review.scores[session.review.scored])
+        values = [*session.review.scores[session.review.scored], *self._calibration().scores]
         for threshold in (session.threshold, session.first_threshold):
             if threshold is not None:
                 values.append(threshold.value)
@@ -272,7 +280,7 @@ class ThresholdPanel(parts.Panel):
         lower = threshold.lower if threshold else None
         self._histogram.set_threshold(value)
         self._histogram.set_lower(lower)
-        self._sentence.setText(threshold.sentence() if threshold else "There is no threshold yet.")
+        self._sentence.setText(self._calibration().sentence(threshold) if threshold else "There is no threshold yet.")
         self._band.blockSignals(True)  # noqa: FBT003  Qt's way
         self._band.setChecked(lower is not None)
         self._band.blockSignals(False)  # noqa: FBT003  Qt's way

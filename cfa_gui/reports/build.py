@@ -1,17 +1,18 @@
 """From results to a report: which images to show, and the words for everything. Runs on a worker thread."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cfa_gui.models.engine import Facilities
 from cfa_gui.models.exports import MapOf
 from cfa_gui.models.results import ImageResult, Results
 from cfa_gui.reports import figures
 from cfa_gui.reports.exhibits import exhibit, number_words
-from cfa_gui.reports.report import Fact, Gallery, Rate, Report, ThresholdWords, Tile, moment_words
+from cfa_gui.reports.report import HELD_OUT, Fact, Gallery, Rate, Report, ThresholdWords, Tile, moment_words
 from cfa_gui.widgets.histogram_bars import DEFECT, GOOD, MARK_OF, ORDER, UNLABELLED
 from core.config import Config
 from core.config_words import bank, origin, picture, score, variation
@@ -22,7 +23,7 @@ from core.metrics import Confusion, image_auroc
 from core.progress import CancelToken, Phase, Progress
 from core.progress import Report as Tell
 from core.threshold import BestF1, FalseAlarmRate, Threshold, Verdict, percent
-from core.trained_model import TrainedModel
+from core.trained_model import Calibration, TrainedModel
 from core.version import VERSION
 
 MOST_WORST = 12
@@ -70,6 +71,7 @@ def build_report(subject: Subject, map_of: MapOf, report: Tell, cancel: CancelTo
     scored = results.scored
     scores = np.array([image.score for image in scored], np.float64)
     groups = np.array([_GROUP_OF[image.label] for image in scored], np.int8)
+    held_out = subject.model.calibration.scores
     confusion = results.confusion()
     line, lower = results.threshold, results.threshold.lower
     failures = results.failures
@@ -78,9 +80,9 @@ def build_report(subject: Subject, map_of: MapOf, report: Tell, cancel: CancelTo
         model=shown(subject.name),
         made=subject.made,
         tiles=_tiles(results),
-        threshold=_threshold(line, measured=confusion is not None),
-        histogram=figures.histogram(scores, groups, line.value, lower, number_words(line.value)),
-        histogram_groups=tuple((MARK_OF[g], int((groups == g).sum())) for g in ORDER if (groups == g).any()),
+        threshold=_threshold(line, subject.model.calibration, measured=confusion is not None),
+        histogram=figures.histogram(scores, groups, line.value, lower, number_words(line.value), held_out),
+        histogram_groups=tuple(_histogram_groups(groups, len(held_out))),
         matrix=confusion,
         label_words=_LABELS if lower is None else f"{_LABELS} An uncertain part counts as passed.",
         rates=_rates(confusion, results) if confusion else (),
@@ -115,7 +117,15 @@ def _tiles(results: Results) -> tuple[Tile, ...]:
     return tuple(tiles)
 
 
-def _threshold(threshold: Threshold, *, measured: bool) -> ThresholdWords:
+def _histogram_groups(groups: NDArray[np.int8], held_out: int) -> Iterator[tuple[str, int]]:
+    for group in ORDER:
+        if count := int((groups == group).sum()):
+            yield MARK_OF[group], count
+    if held_out:
+        yield HELD_OUT, held_out
+
+
+def _threshold(threshold: Threshold, calibration: Calibration, *, measured: bool) -> ThresholdWords:
     caution = ""
     match threshold.policy:
         case FalseAlarmRate():
@@ -129,7 +139,7 @@ def _threshold(threshold: Threshold, *, measured: bool) -> ThresholdWords:
         case _:
             caution = "No false-alarm rate is promised by it."
     lower = "" if threshold.lower is None else number_words(threshold.lower)
-    return ThresholdWords(number_words(threshold.value), lower, threshold.sentence(), caution)
+    return ThresholdWords(number_words(threshold.value), lower, calibration.sentence(threshold), caution)
 
 
 def _rates(counts: Confusion, results: Results) -> tuple[Rate, ...]:

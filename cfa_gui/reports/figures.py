@@ -3,7 +3,7 @@
 They are shown in the HTML as they are and drawn into the PDF by QtSvg, so they keep to what SVG Tiny 1.2 knows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,12 @@ _EDGE = {GOOD: LIGHT.good, UNLABELLED: LIGHT.muted, DEFECT: LIGHT.defect}
 
 
 def histogram(
-    scores: NDArray[np.float64], groups: NDArray[np.int8], threshold: float, lower: float | None, words: str
+    scores: NDArray[np.float64],
+    groups: NDArray[np.int8],
+    threshold: float,
+    lower: float | None,
+    words: str,
+    held_out: Sequence[float] = (),
 ) -> str:
     """How many images have which score, with the threshold.
 
@@ -35,12 +40,14 @@ def histogram(
         threshold: A line with its value.
         lower: A second, dashed line.
         words: The threshold's value as the report says it.
+        held_out: Scores of good images that were held out from training, an outline.
     """
     width, height = HISTOGRAM_SIZE
     lines = [threshold] if lower is None else [threshold, lower]
-    span = padded(float(min(scores.min(), *lines)), float(max(scores.max(), *lines)), 0.03)
-    bars = Bars.of(scores, groups, span, _BARS)
-    parts = [*_axes(span, bars.top()), *_bars(bars, span)]
+    beside = [*lines, *held_out]
+    span = padded(float(min(scores.min(), *beside)), float(max(scores.max(), *beside)), 0.03)
+    bars = Bars.of(scores, groups, span, _BARS, np.asarray(held_out, np.float64))
+    parts = [*_axes(span, bars.top()), *_bars(bars, span), *_outline(bars, span)]
     if lower is not None:
         parts += _line(_x(span, lower), LIGHT.uncertain, dashed=True)
     parts += _line(_x(span, threshold), LIGHT.text)
@@ -109,6 +116,18 @@ def _bars(bars: Bars, span: Span) -> Iterator[str]:
             )
             if group == DEFECT:
                 yield from _hatch(left, high, right, low)
+
+
+def _outline(bars: Bars, span: Span) -> Iterator[str]:
+    top = bars.top()
+    across, up, joined = bars.outline(_LEAST * top / (_y(0) - _y(1)))
+    path = ""
+    for index, (x, y) in enumerate(zip(across, up, strict=True)):
+        if joined[index] or (index and joined[index - 1]):
+            begins = index == 0 or not joined[index - 1]
+            path += f"{'M' if begins else 'L'}{_x(span, float(x)):.2f},{_y(float(y) / top):.2f}"
+    if path:
+        yield f'<path d="{path}" fill="none" stroke="{LIGHT.text}" stroke-width="1"/>'
 
 
 def _hatch(left: float, top: float, right: float, bottom: float) -> Iterator[str]:

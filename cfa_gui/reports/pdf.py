@@ -21,7 +21,7 @@ from cfa_gui.reports.pages import (
     paint,
     width_of,
 )
-from cfa_gui.reports.report import GROUP_WORDS, READING, SCORING, Exhibit, Fact, Gallery, Report, Spot, Tile
+from cfa_gui.reports.report import GROUP_WORDS, HELD_OUT, READING, SCORING, Exhibit, Fact, Gallery, Report, Spot, Tile
 from cfa_gui.theme import LIGHT, MARKS
 from core.progress import CancelToken, Phase, Progress
 from core.progress import Report as Tell
@@ -171,6 +171,9 @@ def _histogram(report: Report) -> Block:
 
 
 def _swatch(pen: Pen, x: float, y: float, key: str) -> None:
+    if key == HELD_OUT:
+        pen.box(x, y, 12, 9, edge=LIGHT.text)
+        return
     fill = "#e3e7ed" if key == "unlabelled" else _colour(key)
     pen.box(x, y, 12, 9, fill=fill, edge=_colour(key))
     if key == "defect":

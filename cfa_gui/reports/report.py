@@ -13,7 +13,13 @@ READING = (
     "Left: the picture. Right: the same under its heat map, coloured where the model finds it strange and outlined "
     "where it is above the threshold. A colour means the same in all pictures."
 )
-GROUP_WORDS = {"good": "labelled good", "defect": "labelled defect", "unlabelled": "not labelled"}
+HELD_OUT = "held_out"
+GROUP_WORDS = {
+    "good": "labelled good",
+    "defect": "labelled defect",
+    "unlabelled": "not labelled",
+    HELD_OUT: "good, held out from training",
+}
 _WIDE = 2.2
 """Pictures that are wider than high by this much are shown one above the other, otherwise side by side."""
 _MONTHS = (  # in any locale
@@ -164,7 +170,7 @@ class Report:
         tiles: The counts.
         threshold: See there.
         histogram: SVG, without anything that comes from outside.
-        histogram_groups: Keys of theme.MARKS of the groups in it, with their counts.
+        histogram_groups: Keys of GROUP_WORDS of what is in it, with their counts.
         matrix: None where no inspected image is labelled.
         label_words: Where labels come from.
         rates: Empty where there is no matrix.

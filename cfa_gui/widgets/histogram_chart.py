@@ -1,6 +1,6 @@
 """The score histogram, drawn."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -13,7 +13,17 @@ from cfa_gui import theme
 from cfa_gui.icons import DrawnIcon
 from cfa_gui.widgets.axes import Span
 from cfa_gui.widgets.hatch import paint_hatch
-from cfa_gui.widgets.histogram_bars import DEFECT, GOOD, MARK_OF, ORDER, UNLABELLED, WORD_OF, Bars, Line
+from cfa_gui.widgets.histogram_bars import (
+    DEFECT,
+    GOOD,
+    HELD_OUT_WORD,
+    MARK_OF,
+    ORDER,
+    UNLABELLED,
+    WORD_OF,
+    Bars,
+    Line,
+)
 from cfa_gui.widgets.icon_label import IconLabel
 from cfa_gui.widgets.plotting import NO_PEN, Plot, brush, pg
 
@@ -29,7 +39,10 @@ _HATCH, _HATCH_WIDTH = 7, 1.4
 
 
 class HistogramChart(QWidget):
-    """Bars, the threshold with a handle that says its value, the lower line, and the score on the canvas."""
+    """Bars, the threshold with a handle that says its value, the lower line, and the score on the canvas.
+
+    Held-out good images are an outline over the bars.
+    """
 
     resized = Signal()
     """The bars have another size: as many others may fit."""
@@ -42,8 +55,9 @@ class HistogramChart(QWidget):
         self._zones = {key: _zone() for key in ("defect", "uncertain")}
         self._parts = {group: pg.BarGraphItem(x0=[], x1=[], y0=[], y1=[]) for group in ORDER}
         self._hatch = pg.BarGraphItem(x0=[], x1=[], y0=[], y1=[])
+        self._held_out = pg.PlotCurveItem()
         self._mark = pg.InfiniteLine(markers=[("^", 0, 18)])
-        for item in (*self._zones.values(), *self._parts.values(), self._hatch, self._mark):
+        for item in (*self._zones.values(), *self._parts.values(), self._hatch, self._held_out, self._mark):
             self._plot.items.addItem(item)
         keys: dict[Line, str] = {"lower": "uncertain", "threshold": "text"}
         self._lines = {line: _HandledLine(key, self._plot) for line, key in keys.items()}
@@ -64,6 +78,7 @@ class HistogramChart(QWidget):
         self._parts[GOOD].setOpts(brush=brush("good"), pen=NO_PEN)
         self._parts[DEFECT].setOpts(brush=brush("defect"), pen=NO_PEN)
         self._parts[UNLABELLED].setOpts(brush=brush("muted", 0.35), pen=self._plot.pen("muted"))
+        self._held_out.setPen(self._plot.pen("text", 1.2))
         self._mark.setPen(self._plot.pen("accent", 1, Qt.PenStyle.DotLine))
         for line in self._lines.values():
             line.dress()
@@ -86,7 +101,7 @@ class HistogramChart(QWidget):
         if bars is self._bars:
             return
         self._bars = bars
-        self._legend.set_counts(bars.counts.sum(axis=1))
+        self._legend.set_counts(bars.counts.sum(axis=1), int(bars.held_out.sum()))
         area = self._plot.area()
         high = bars.top() * area.height() / max(area.height() - _HANDLES, area.height() / 2, 1)
         left, right = bars.edges[:-1], bars.edges[1:]
@@ -99,6 +114,8 @@ class HistogramChart(QWidget):
             self._parts[group].setOpts(**ends)
             if group == DEFECT:
                 self._hatch.setOpts(**ends, brush=self._hatch_brush(across, up), pen=NO_PEN)
+        x, y, joined = bars.outline(_LEAST * up)
+        self._held_out.setData(x, y, connect=joined)
 
     def draw_lines(self, lines: Mapping[Line, float | None], span: Span, *, marked: float | None, focus: bool) -> None:
         """Place what moves.
@@ -212,35 +229,43 @@ class _HandledLine:
 
 
 class _Legend(QWidget):
-    """For each group a piece of its bar, its mark and how many there are."""
+    """For each group a piece of its bar, its mark and how many there are; last the held-out good images."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self._texts: dict[int, tuple[QWidget, QLabel]] = {}
-        row = QHBoxLayout(self)
-        row.setContentsMargins(44, 0, 14, 0)
-        row.setSpacing(18)
-        for group in (GOOD, DEFECT, UNLABELLED):
-            entry, text = QWidget(), QLabel()
-            theme.set_role(text, "caption")
-            text.setFont(theme.figures(text.font(), theme.CAPTION))
-            inner = QHBoxLayout(entry)
-            inner.setContentsMargins(0, 0, 0, 0)
-            inner.setSpacing(4)
-            swatch = QIcon(DrawnIcon(partial(_paint_swatch, group), lambda _mode: theme.colour("text")))
-            inner.addWidget(IconLabel(swatch, 11))
-            inner.addWidget(IconLabel(theme.mark_icon(MARK_OF[group]), 12))
-            inner.addWidget(text)
-            row.addWidget(entry)
-            self._texts[group] = entry, text
-        row.addStretch(1)
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(44, 0, 14, 0)
+        self._row.setSpacing(18)
+        self._groups = {
+            group: self._entry(partial(_paint_swatch, group), theme.mark_icon(MARK_OF[group]))
+            for group in (GOOD, DEFECT, UNLABELLED)
+        }
+        self._held_out = self._entry(_paint_outline)
+        self._row.addStretch(1)
 
-    def set_counts(self, counts: NDArray[np.int64]) -> None:
-        """How many scores there are of each group, (3,); groups without any are left out."""
-        for group, (entry, text) in self._texts.items():
-            text.setText(f"{counts[group]} {WORD_OF[group]}")
-            entry.setVisible(bool(counts[group]))
+    def _entry(
+        self, swatch: Callable[[QPainter, QRectF, QColor], None], mark: QIcon | None = None
+    ) -> tuple[QWidget, QLabel]:
+        entry, text = QWidget(self), QLabel()
+        theme.set_role(text, "caption")
+        text.setFont(theme.figures(text.font(), theme.CAPTION))
+        inner = QHBoxLayout(entry)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.setSpacing(4)
+        inner.addWidget(IconLabel(QIcon(DrawnIcon(swatch, lambda _mode: theme.colour("text"))), 11))
+        if mark is not None:
+            inner.addWidget(IconLabel(mark, 12))
+        inner.addWidget(text)
+        self._row.addWidget(entry)
+        return entry, text
+
+    def set_counts(self, counts: NDArray[np.int64], held_out: int) -> None:
+        """How many scores there are of each group, (3,), and of held-out images; what has none is left out."""
+        told = [(self._groups[group], int(counts[group]), WORD_OF[group]) for group in self._groups]
+        for (entry, text), count, words in (*told, (self._held_out, held_out, HELD_OUT_WORD)):
+            text.setText(f"{count} {words}")
+            entry.setVisible(count > 0)
 
 
 def _zone() -> pg.LinearRegionItem:
@@ -252,6 +277,11 @@ def _paint_hatch(painter: QPainter, box: QRectF) -> None:
     shape = QPainterPath()
     shape.addRect(box)
     paint_hatch(painter, shape, theme.colour("panel", 0.6), spacing=_HATCH, width=_HATCH_WIDTH)
+
+
+def _paint_outline(painter: QPainter, box: QRectF, colour: QColor) -> None:
+    painter.setPen(colour)
+    painter.drawRect(box.adjusted(0.5, 0.5, -0.5, -0.5))
 
 
 def _paint_swatch(group: int, painter: QPainter, box: QRectF, _colour: QColor) -> None:

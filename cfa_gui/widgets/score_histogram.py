@@ -1,5 +1,6 @@
-"""Scores of all parts, with the threshold as a line that can be dragged."""
+"""Scores of all parts and of held-out good images, with the threshold as a line that can be dragged."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +42,7 @@ class ScoreHistogram(LazyPlot["HistogramChart"]):
         super().__init__("No scores yet", "After an inspection, every part stands here by its score.", parent)
         self._scores = np.empty(0)
         self._groups = np.empty(0, np.int8)
+        self._held_out = np.empty(0)
         self._span = Span(0.0, 1.0)
         self._bars: Bars | None = None
         self._lines: dict[Line, float | None] = {"threshold": None, "lower": None}
@@ -57,17 +59,20 @@ class ScoreHistogram(LazyPlot["HistogramChart"]):
         """Wide and low."""
         return QSize(640, 168)
 
-    def set_scores(self, scores: NDArray[np.floating], groups: NDArray[np.int8] | None = None) -> None:
+    def set_scores(
+        self, scores: NDArray[np.floating], groups: NDArray[np.int8] | None = None, held_out: Sequence[float] = ()
+    ) -> None:
         """Show scores with their groups.
 
         Args:
             scores: (n,) anomaly scores; what is not finite is left out.
             groups: (n,) UNLABELLED, GOOD or DEFECT; all unlabelled where None.
+            held_out: Scores of good images that were held out, finite: what the first threshold was set from.
         """
         values = np.asarray(scores, float)
         labels = np.zeros(values.size, np.int8) if groups is None else np.asarray(groups, np.int8)
         finite = np.isfinite(values)
-        self._scores, self._groups = values[finite], labels[finite]
+        self._scores, self._groups, self._held_out = values[finite], labels[finite], np.asarray(held_out, float)
         self._fit_span()
         self._describe()
 
@@ -116,10 +121,11 @@ class ScoreHistogram(LazyPlot["HistogramChart"]):
 
     def _fit_span(self) -> None:
         """Cover all scores, and the lines where they are not far away."""
-        if self._scores.size == 0:
+        if not self.has_data():
             self._span = Span(0.0, 1.0)
         else:
-            low, high = float(self._scores.min()), float(self._scores.max())
+            both = np.concatenate((self._scores, self._held_out))
+            low, high = float(both.min()), float(both.max())
             room = max(high - low, abs(high) * 0.1, 1e-6)
             near = [line for line in self._lines.values() if line is not None and low - room <= line <= high + room]
             span = padded(min(low, *near, high), max(high, *near, low), 0.06)
@@ -147,8 +153,8 @@ class ScoreHistogram(LazyPlot["HistogramChart"]):
         return self.lower_moved, self.lower_released
 
     def has_data(self) -> bool:
-        """Whether there are scores."""
-        return self._scores.size > 0
+        """Whether there are scores, of parts or of held-out images."""
+        return self._scores.size + self._held_out.size > 0
 
     def _make_chart(self) -> "HistogramChart":
         from cfa_gui.widgets.histogram_chart import HistogramChart
@@ -169,18 +175,20 @@ class ScoreHistogram(LazyPlot["HistogramChart"]):
     def _bars_for(self, chart: "HistogramChart") -> Bars:
         count = chart.bar_count()
         if self._bars is None or self._bars.count != count:
-            self._bars = Bars.of(self._scores, self._groups, self._span, count)
+            self._bars = Bars.of(self._scores, self._groups, self._span, count, self._held_out)
         return self._bars
 
     def _describe(self) -> None:
         """Words for those who do not see the bars."""
         threshold = self.threshold()
-        if self._scores.size == 0:
+        if not self.has_data():
             text = "No scores yet."
         elif threshold is None:
             text = f"{self._scores.size} parts, no threshold yet."
         else:
             text = f"Threshold {threshold:.4g}: {self.flagged()} of {self._scores.size} parts are flagged."
+        if self._held_out.size:
+            text += f" Besides, the scores of {self._held_out.size} held-out good images."
         self.setAccessibleDescription(text)
         self.redraw()
 
@@ -216,7 +224,7 @@ class ScoreHistogram(LazyPlot["HistogramChart"]):
         """Move a line."""
         line: Line = "lower" if event.modifiers() & Qt.KeyboardModifier.ControlModifier else "threshold"
         step, value = self._step_of(event), self._lines[line]
-        if not step or value is None or self._scores.size == 0:
+        if not step or value is None or not self.has_data():
             super().keyPressEvent(event)
             return
         start = self._span.clamp(value)
@@ -224,7 +232,7 @@ class ScoreHistogram(LazyPlot["HistogramChart"]):
 
     def _line_at(self, x: float) -> Line | None:
         """The line in reach of a pixel, the nearer of two."""
-        if self._scores.size == 0:
+        if not self.has_data():
             return None
         lines: tuple[Line, Line] = ("threshold", "lower")
         placed = [(line, self.line_position(line)) for line in lines]

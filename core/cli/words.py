@@ -10,7 +10,7 @@ from core.config import Config
 from core.config_words import in_words, origin
 from core.counting import counted
 from core.evaluation import Evaluation
-from core.threshold import Threshold, percent
+from core.threshold import percent
 from core.trained_model import Skipped, TrainedModel
 
 MOST_LISTED = 20
@@ -49,7 +49,7 @@ def model_json(trained: TrainedModel, path: Path) -> dict[str, Any]:
             "in_words": f"{whose(trained.config)}: {in_words(trained.config)}",
         },
         "config": trained.config.to_json(),
-        "threshold": None if line is None else line.to_json() | {"in_words": line.sentence()},
+        "threshold": None if line is None else line.to_json() | {"in_words": calibration.sentence(line)},
         "calibration": {
             "images": len(calibration.scores),
             "parts": calibration.part_count,
@@ -83,7 +83,7 @@ def print_model(trained: TrainedModel, path: Path) -> None:
         ("Training took", f"{summary.seconds:.1f} s on {summary.device}"),
         *_loss_rows(trained),
         ("Held out", calibration.in_words("good image") if calibration.scores else "none"),
-        ("Threshold", _threshold(trained.threshold, path)),
+        ("Threshold", _threshold(trained, path)),
     ]
     if calibration.scores:
         rows.append(("Can promise", f"a false-alarm rate of {percent(calibration.smallest_rate())} at best"))
@@ -105,10 +105,11 @@ def _loss_rows(trained: TrainedModel) -> Iterator[tuple[str, str]]:
         )
 
 
-def _threshold(line: Threshold | None, path: Path) -> str:
+def _threshold(trained: TrainedModel, path: Path) -> str:
+    line = trained.threshold
     if line is None:
         return f"none yet. Set one: cfa threshold {path} --f1 DATASET, or --value X"
-    return f"{line.value:.6g}. {line.sentence()}"
+    return f"{line.value:.6g}. {trained.calibration.sentence(line)}"
 
 
 def _skipped_rows(skipped: Sequence[Skipped]) -> list[tuple[str, str]]:

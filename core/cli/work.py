@@ -144,7 +144,7 @@ def set_threshold(
     else:
         for failure in skipped:
             out.note(f"skipped {failure.sample.name}: {failure.message}")
-        out.line(f"Threshold {line.value:.6g}. {line.sentence()}")
+        out.line(f"Threshold {line.value:.6g}. {trained.calibration.sentence(line)}")
 
 
 def info(model: Path, *, as_json: bool, cancel: CancelToken) -> None:
