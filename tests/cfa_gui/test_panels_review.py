@@ -68,6 +68,24 @@ def test_that_slider_line_and_number_are_one_value(bench: Bench, work: Workbench
     assert "Set by hand" in texts_of(panel)
 
 
+def test_that_a_model_shows_its_held_out_parts_and_takes_a_threshold_before_anything_is_inspected(
+    bench: Bench, work: Workbench
+) -> None:
+    panel = work.threshold
+    assert not panel._histogram.has_data()
+    assert not panel._slider.isEnabled()
+    bench.session.set_model(fake_model(scores=(1.0, 2.0, 3.0), threshold=manual(2.5)), None)
+    assert panel._histogram.has_data()
+    assert panel._slider.isEnabled()
+    panel._histogram.threshold_moved.emit(1.5)
+    assert "2 of 3 held-out good images score above the threshold" in texts_of(panel)
+    assert panel._slider._low <= 1.0
+    assert panel._slider._high >= 3.0
+    bench.session.set_model(fake_model(scores=(), threshold=manual(2.5)), None)
+    assert not panel._histogram.has_data()
+    assert not panel._slider.isEnabled()
+
+
 def test_that_rates_and_curves_need_both_labels(bench: Bench, work: Workbench) -> None:
     bench.open_parts()
     bench.train()

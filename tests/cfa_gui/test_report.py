@@ -19,7 +19,7 @@ from cfa_gui.reports.build import MOST_WORST, Subject, build_report
 from cfa_gui.reports.html import html_report
 from cfa_gui.reports.pages import Block, paginate
 from cfa_gui.reports.pdf import pdf_report
-from cfa_gui.reports.report import Report, moment_words
+from cfa_gui.reports.report import HELD_OUT, Report, moment_words
 from core.dataset import Label, Sample
 from core.errors import CancelledByUser
 from core.placement import place
@@ -243,6 +243,28 @@ def test_that_the_histogram_shows_every_group_and_the_line_where_it_is() -> None
     assert "threshold 5.0" in svg
     assert svg.count('stroke-width="1.8"') == 1
     assert figures.histogram(scores, groups, 5.0, 4.0, "5").count('stroke-width="1.8"') == 2
+
+
+def test_that_the_histogram_outlines_what_was_held_out_where_it_lies() -> None:
+    scores, groups = np.array([0.0, 10.0]), np.array([1, 2], np.int8)
+    svg = figures.histogram(scores, groups, 5.0, None, "5.0", held_out=(4.0, 4.0, 12.0))
+    (path,) = re.findall(r'<path d="([^"]+)"', svg)
+    pieces = [re.findall(r"([\d.]+),([\d.]+)", piece) for piece in path.split("M")[1:]]
+    assert len(pieces) == 2
+    ticks = {words: float(x) for x, words in re.findall(r'<text x="([\d.]+)"[^>]*middle[^>]*>([\d.]+)</text>', svg)}
+    assert float(pieces[0][0][0]) <= ticks["4"] <= float(pieces[0][-1][0])
+    assert float(pieces[1][0][0]) > ticks["10"]
+    base, two = float(pieces[0][0][1]), min(float(y) for _, y in pieces[0])
+    one = min(float(y) for _, y in pieces[1])
+    assert base - two == pytest.approx(2 * (base - one), abs=0.02)
+    assert "<path" not in figures.histogram(scores, groups, 5.0, None, "5.0")
+
+
+def test_that_a_report_tells_what_was_held_out(found: Found) -> None:
+    report = found.report(manual_threshold(3.0))
+    assert dict(report.histogram_groups)[HELD_OUT] == len(CALIBRATION)
+    assert f"good, held out from training ({len(CALIBRATION)})" in text_of(report)
+    assert "held-out good images score" in report.threshold.sentence
 
 
 @pytest.mark.parametrize("score", [0.0, 1e-9, 1e12])

@@ -206,6 +206,51 @@ def test_that_a_defect_is_told_from_a_good_part_without_colour(histogram: ScoreH
     assert len(grey_levels(histogram, defect)) > 1
 
 
+def test_that_held_out_good_parts_alone_are_drawn_and_the_line_can_be_moved(histogram: ScoreHistogram) -> None:
+    histogram.set_scores(np.empty(0), held_out=(0.4, 0.6, 1.8))
+    assert histogram.has_data()
+    assert histogram._span.low < 0.4
+    assert histogram._span.high > 1.8
+    assert "3 held-out good images" in histogram.accessibleDescription()
+    heard = Heard(histogram)
+    QTest.keyClick(histogram, KEY.Key_Right)
+    assert len(heard.released) == 1
+    start = line_at(histogram)
+    QTest.mousePress(histogram, LEFT, pos=start)
+    QTest.mouseRelease(histogram, LEFT, pos=start + QPoint(30, 0))
+    assert len(heard.released) == 2
+
+
+def test_that_held_out_good_parts_are_an_outline_beside_the_bars_and_not_among_them() -> None:
+    scores, groups = np.array([0.12, 0.32]), np.array([GOOD, DEFECT], np.int8)
+    bars = Bars.of(scores, groups, Span(0.0, 1.0), 10, np.array([0.35, 0.36, 0.37, 0.95]))
+    assert bars.counts.sum() == 2
+    assert bars.held_out.tolist() == [0, 0, 0, 3, 0, 0, 0, 0, 0, 1]
+    assert bars.words_at(0.35) == "Scores 0.3 to 0.4: 1 defect, 3 held-out good"
+    across, up, joined = bars.outline(least=0.5)
+    assert across[up > 0].tolist() == pytest.approx([0.3, 0.4, 0.9, 1.0])
+    assert up[up > 0].tolist() == [3, 3, 1, 1]
+    begins = across[np.flatnonzero(joined & ~np.roll(joined, 1))]
+    assert begins.tolist() == pytest.approx([0.3, 0.9])  # from the base up, along, and down: two pieces
+    assert not joined[-1]
+    assert Bars.of(scores, groups, Span(0.0, 1.0), 10, np.full(30, 0.5)).top() >= 30
+
+
+def test_that_the_outline_of_the_held_out_is_seen_over_the_bars(histogram: ScoreHistogram) -> None:
+    histogram.set_scores(np.repeat(1.0, 40), np.full(40, GOOD, np.int8))
+    bare = histogram.grab().toImage()
+    histogram.set_scores(np.repeat(1.0, 40), np.full(40, GOOD, np.int8), held_out=[1.0] * 10 + [0.9] * 10)
+    chart = histogram._chart
+    assert chart is not None
+    x, y = chart._held_out.getData()
+    assert y.max() == 10
+    assert 0.85 < x[y > 0].min() < 1.0 < x[y > 0].max()
+    assert histogram.grab().toImage() != bare
+    assert chart._legend._held_out[1].text() == "20 held-out good"
+    histogram.set_scores(np.repeat(1.0, 40))
+    assert chart._legend._held_out[0].isHidden()
+
+
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
 def test_that_handles_stay_inside_and_apart(histogram: ScoreHistogram, share: float) -> None:
     histogram.set_threshold(histogram._span.high * share)

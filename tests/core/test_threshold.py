@@ -22,6 +22,7 @@ from core.threshold import (
     manual_threshold,
     smallest_rate,
 )
+from core.trained_model import Calibration
 
 scores_with_ties = st.lists(st.integers(0, 12).map(lambda i: i / 8), min_size=2, max_size=40)
 finite = st.floats(-1e6, 1e6)
@@ -277,6 +278,26 @@ def test_that_the_sentences_say_how_the_threshold_was_chosen() -> None:
         "Set where F1 is highest on 83 labelled images: F1 is 0.953."
     )
     assert manual_threshold(1.0, lower=0.5).sentence() == "Set by hand. Scores above 0.5 are uncertain."
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.5, "3 of 3 held-out good images of 2 parts score above the threshold."),
+        (2.0, "1 of 3 held-out good images of 2 parts scores above the threshold."),
+        (3.0, "None of 3 held-out good images of 2 parts scores above the threshold."),
+    ],
+)
+def test_that_where_nothing_is_promised_the_held_out_images_above_are_counted(value: float, words: str) -> None:
+    calibration = Calibration(("a", "b", "c"), (1.0, 2.0, 3.0), (0, 0, 1))
+    assert calibration.sentence(manual_threshold(value)) == f"Set by hand. {words}"
+    assert calibration.sentence(Threshold(value, BestF1(9, 0.5))).endswith(f"F1 is 0.500. {words}")
+
+
+def test_that_a_promise_and_a_model_without_held_out_images_have_the_threshold_s_own_sentence() -> None:
+    promised = false_alarm_threshold([1.0, 2.0, 3.0], 0.5)
+    assert Calibration(("a", "b", "c"), (1.0, 2.0, 3.0)).sentence(promised) == promised.sentence()
+    assert Calibration().sentence(manual_threshold(1.0)) == "Set by hand."
 
 
 policies = st.one_of(

@@ -125,7 +125,10 @@ def test_that_an_evaluation_says_null_where_the_images_do_not_tell(cfa: Command,
 
 def test_that_a_threshold_is_set_by_hand(cfa: Command, model: Path) -> None:
     done = cfa("threshold", model, "--value", "1.25")
-    assert (done.status, done.out) == (0, "Threshold 1.25. Set by hand.\n")
+    assert (done.status, done.out) == (
+        0,
+        "Threshold 1.25. Set by hand. None of 20 held-out good images scores above the threshold.\n",
+    )
     assert load_model(model).threshold == manual_threshold(1.25)
     assert list(files(model.parent)) == ["part.cfa"]
 
