@@ -5,7 +5,6 @@ from dataclasses import replace
 from PySide6.QtCore import QObject, Slot
 
 from cfa_gui.models.notices import Notices
-from cfa_gui.models.review import Group
 from cfa_gui.models.session import Session
 from core.errors import ThresholdError
 from core.threshold import (
@@ -53,16 +52,14 @@ class ThresholdController(QObject):
 
     @Slot()
     def best_f1(self) -> None:
-        """Put the threshold where F1 is highest over the labelled images."""
+        """Put the threshold where F1 is highest over the labelled images; held-out ones are good where none is else."""
         try:
             self._set(self._fitted_f1())
         except ThresholdError as error:
             self._notices.post(str(error), "warning")
 
     def _fitted_f1(self) -> Threshold:
-        review = self._session.review
-        where = review.judged_by_a_person
-        return best_f1_threshold(review.scores[where], review.groups[where] == Group.DEFECT)
+        return best_f1_threshold(*self._session.review.known())
 
     @Slot(float)
     def false_alarm_rate(self, rate: float) -> None:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from cfa_gui.models.review import Group, Review
 from core.dataset import Label, Sample
-from core.metrics import Confusion, SortedScores
 from core.placement import Placement
 from core.threshold import Threshold, Verdict, judge
 
@@ -23,6 +22,7 @@ class ImageResult:
         score: Anomaly score; None where it was not inspected.
         verdict: At the threshold; None where it was not inspected.
         label: What a person, or its folder, says of it.
+        learned: The model has learned from it: its score proves nothing.
         placement: Where its map lies; None where it was not inspected.
         failed: It could not be inspected.
         message: Why there is no score; empty where there is one.
@@ -33,6 +33,7 @@ class ImageResult:
     score: float | None
     verdict: Verdict | None
     label: Label | None
+    learned: bool
     placement: Placement | None
     failed: bool
     message: str
@@ -67,14 +68,10 @@ class Results:
         return tuple(image for image in self.images if image.failed)
 
     def labelled(self) -> tuple[list[float], list[bool]]:
-        """Scores with a label, and whether that is "defect"."""
-        pairs = [(i.score, i.label is Label.DEFECT) for i in self.images if i.score is not None and i.label is not None]
+        """Scores with a label of images that the model has not learned from, and whether that is "defect"."""
+        told = [i for i in self.images if i.label is not None and not i.learned]
+        pairs = [(i.score, i.label is Label.DEFECT) for i in told if i.score is not None]
         return [score for score, _ in pairs], [defect for _, defect in pairs]
-
-    def confusion(self) -> Confusion | None:
-        """The counts at the threshold; None where no image with a score carries a label."""
-        scores, defect = self.labelled()
-        return SortedScores(scores, defect).confusion_at(self.threshold.value) if scores else None
 
     def rows(self) -> list[dict[str, object]]:
         """The table of COLUMNS, with the words of `cfa inspect --csv`: a verdict of an image that failed is "error"."""
@@ -99,6 +96,7 @@ def _image(review: Review, place: int, score: float | None, threshold: Threshold
         score=score,
         verdict=None if score is None else judge(score, threshold),
         label=_LABEL_OF[Group(int(review.groups[place]))],
+        learned=bool(review.learned[place]),
         placement=review.placements.get(place) if scored else None,
         failed=failed,
         message=review.messages.get(place, "") if failed else "" if scored else _WAITING,

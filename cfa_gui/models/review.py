@@ -16,6 +16,7 @@ from core.dataset import Label, Sample
 from core.metrics import SortedScores
 from core.placement import Placement
 from core.threshold import Threshold
+from core.trained_model import Calibration
 
 
 class Group(IntEnum):
@@ -95,6 +96,7 @@ class Review:
         self.learned: NDArray[np.bool_] = np.empty(0, np.bool_)
         self._kept: NDArray[np.int8] = np.empty(0, np.int8)
         self._taught: frozenset[Path] = frozenset()
+        self._calibration = Calibration()
         self.messages: dict[int, str] = {}
         self.placements: dict[int, Placement] = {}
         self._index: dict[Path, int] = {}
@@ -141,6 +143,11 @@ class Review:
         """Say which images the model has learned from."""
         self._taught = paths
         self.learned = np.array([sample.path in paths for sample in self.samples], np.bool_)
+        self._sorted = None
+
+    def set_calibration(self, calibration: Calibration) -> None:
+        """The model's: where all labelled images are defects, its held-out images stand for good ones."""
+        self._calibration = calibration
         self._sorted = None
 
     @property
@@ -217,17 +224,28 @@ class Review:
         labelled: NDArray[np.bool_] = self.groups != Group.UNLABELLED
         return self.scored & labelled & ~self.learned
 
+    def known(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Scores of which is known what they are of, and whether of a defect, (k,) each.
+
+        Those of `judged_by_a_person`; where all of these are defects, the held-out images are the good ones.
+        """
+        where = self.judged_by_a_person
+        return self._calibration.completed(self.scores[where], self.groups[where] == Group.DEFECT)
+
+    @property
+    def good_is_held_out(self) -> bool:
+        """Whether the good ones of `known` are held-out images."""
+        return self.has_both_classes() and not (self.groups[self.judged_by_a_person] == Group.GOOD).any()
+
     def sorted_scores(self) -> SortedScores:
-        """The labelled scores, sorted once for any number of thresholds; made again only when they changed."""
+        """Those of `known`, sorted once for any number of thresholds; made again only when they changed."""
         if self._sorted is None:
-            where = self.judged_by_a_person
-            self._sorted = SortedScores(self.scores[where], self.groups[where] == Group.DEFECT)
+            self._sorted = SortedScores(*self.known())
         return self._sorted
 
     def has_both_classes(self) -> bool:
-        """Whether good and defective images with scores and labels are there."""
-        found = np.unique(self.groups[self.judged_by_a_person])
-        return bool(np.isin([Group.GOOD, Group.DEFECT], found).all())
+        """Whether good ones and defects are known."""
+        return len(np.unique(self.known()[1])) > 1
 
     def marks(self, threshold: Threshold | None) -> NDArray[np.int8]:
         """(n,) `Mark` of every image at a threshold."""

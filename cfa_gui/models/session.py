@@ -187,6 +187,7 @@ class Session(QObject):
         self.earlier = None
         self.learned = frozenset()
         self.review.set_learned(self.learned)
+        self.review.set_calibration(model.calibration)
         self.review.forget_results()
         self.maps.clear()
         self.model_changed.emit()
@@ -244,6 +245,8 @@ class Session(QObject):
         """An empty review."""
         self.review = Review()
         self.review.set_learned(self.learned)
+        if self.model is not None:
+            self.review.set_calibration(self.model.calibration)
         self.earlier = None
         self.maps.clear()
         if self.shown is Collection.REVIEW:

@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QGridLayout, QHBoxLayout, QTabWidget, QVBoxLayout, QWidget
 
 from cfa_gui import theme
-from cfa_gui.models.review import Group, Show
+from cfa_gui.models.review import Show
 from cfa_gui.models.run_state import RunState
 from cfa_gui.models.session import Collection, Session
 from cfa_gui.panels import parts
@@ -95,7 +95,9 @@ class ThresholdPanel(parts.Panel):
         self._sentence.setMinimumHeight(2 * self._sentence.fontMetrics().lineSpacing())  # so that nothing jumps
         self._sentence.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._best = parts.button(
-            "Best F1", "Put it where F1 is highest over the labelled images; needs labelled defects."
+            "Best F1",
+            "Put it where F1 is highest over the labelled images; needs labelled defects. Where no good image is "
+            "labelled, the held-out good images stand for them.",
         )
         self._reset = parts.button("Reset", "Back to the threshold that the model came with.")
         self._rate = QDoubleSpinBox(minimum=0.1, maximum=50.0, value=5.0, decimals=1, singleStep=0.5, suffix=" %")
@@ -262,8 +264,7 @@ class ThresholdPanel(parts.Panel):
             self._precision_recall.clear(_NO_LABELS)
             self._stats["auroc"].set_value(None)
             return
-        where = review.judged_by_a_person
-        scores, labels = review.scores[where], review.groups[where] == Group.DEFECT
+        scores, labels = review.known()
         roc = roc_curve(scores, labels)
         self._roc.set_curve(roc.false_alarm_rate, roc.recall, "False alarms", "Defects found")
         precision_recall = precision_recall_curve(scores, labels)
@@ -303,7 +304,9 @@ class ThresholdPanel(parts.Panel):
             self._set_markers(None)
             return
         counts = review.sorted_scores().confusion_at(value)
-        self._matrix.set_counts(counts.true_good, counts.false_alarm, counts.missed, counts.true_defect)
+        self._matrix.set_counts(
+            counts.true_good, counts.false_alarm, counts.missed, counts.true_defect, held_out=review.good_is_held_out
+        )
         for name in ("precision", "recall", "f1"):
             self._stats[name].set_value(getattr(counts, name), "{:.3f}")
         for name in ("false_alarm_rate", "miss_rate"):

@@ -19,7 +19,7 @@ from core.config_words import bank, origin, picture, score, variation
 from core.counting import counted
 from core.dataset import Label
 from core.images import shown
-from core.metrics import Confusion, image_auroc
+from core.metrics import Confusion, SortedScores, image_auroc
 from core.progress import CancelToken, Phase, Progress
 from core.progress import Report as Tell
 from core.threshold import BestF1, FalseAlarmRate, Threshold, Verdict, percent
@@ -71,21 +71,25 @@ def build_report(subject: Subject, map_of: MapOf, report: Tell, cancel: CancelTo
     scored = results.scored
     scores = np.array([image.score for image in scored], np.float64)
     groups = np.array([_GROUP_OF[image.label] for image in scored], np.int8)
-    held_out = subject.model.calibration.scores
-    confusion = results.confusion()
+    calibration = subject.model.calibration
+    labelled, defect = results.labelled()
+    known = calibration.completed(labelled, defect)
+    good_is_held_out = len(known[0]) > len(labelled)
     line, lower = results.threshold, results.threshold.lower
+    confusion = SortedScores(*known).confusion_at(line.value) if labelled else None
     failures = results.failures
     return Report(
         title="Inspection report",
         model=shown(subject.name),
         made=subject.made,
         tiles=_tiles(results),
-        threshold=_threshold(line, subject.model.calibration, measured=confusion is not None),
-        histogram=figures.histogram(scores, groups, line.value, lower, number_words(line.value), held_out),
-        histogram_groups=tuple(_histogram_groups(groups, len(held_out))),
+        threshold=_threshold(line, calibration, measured=confusion is not None),
+        histogram=figures.histogram(scores, groups, line.value, lower, number_words(line.value), calibration.scores),
+        histogram_groups=tuple(_histogram_groups(groups, len(calibration.scores))),
         matrix=confusion,
-        label_words=_LABELS if lower is None else f"{_LABELS} An uncertain part counts as passed.",
-        rates=_rates(confusion, results) if confusion else (),
+        good_words="held-out good" if good_is_held_out else "labelled good",
+        label_words=" ".join(_label_words(results, good_is_held_out=good_is_held_out)),
+        rates=tuple(_rates(confusion, known, good_is_held_out=good_is_held_out)) if confusion else (),
         galleries=_galleries(results, map_of, report, cancel),
         heat_scale=figures.heat_scale(),
         failures=tuple(Fact(shown(i.sample.name), shown(i.message)) for i in failures[:MOST_FAILURES]),
@@ -142,26 +146,30 @@ def _threshold(threshold: Threshold, calibration: Calibration, *, measured: bool
     return ThresholdWords(number_words(threshold.value), lower, calibration.sentence(threshold), caution)
 
 
-def _rates(counts: Confusion, results: Results) -> tuple[Rate, ...]:
+def _label_words(results: Results, *, good_is_held_out: bool) -> Iterator[str]:
+    yield _LABELS
+    if good_is_held_out:
+        yield "No image is labelled good: the good images that were held out from the training stand for them."
+    if any(image.learned and image.label is not None for image in results.scored):
+        yield "Images that the model has learned from do not count."
+    if results.threshold.lower is not None:
+        yield "An uncertain part counts as passed."
+
+
+def _rates(
+    counts: Confusion, known: tuple[NDArray[np.float64], NDArray[np.bool_]], *, good_is_held_out: bool
+) -> Iterator[Rate]:
     good, defects = counts.true_good + counts.false_alarm, counts.missed + counts.true_defect
     flagged = counts.true_defect + counts.false_alarm
-    rates = [
-        Rate("Defects found", "recall", _share(counts.recall), f"{counts.true_defect:,} of {defects:,} defects"),
-        Rate("Defects missed", "miss rate", _share(counts.miss_rate), f"{counts.missed:,} of {defects:,} defects"),
-        Rate(
-            "False alarms",
-            "false-alarm rate",
-            _share(counts.false_alarm_rate),
-            f"{counts.false_alarm:,} of {good:,} good parts",
-        ),
-        Rate(
-            "Rightly flagged", "precision", _share(counts.precision), f"{counts.true_defect:,} of {flagged:,} flagged"
-        ),
-        Rate("Balance of the two", "F1", _plain(counts.f1), "1 is best"),
-    ]
+    yield Rate("Defects found", "recall", _share(counts.recall), f"{counts.true_defect:,} of {defects:,} defects")
+    yield Rate("Defects missed", "miss rate", _share(counts.miss_rate), f"{counts.missed:,} of {defects:,} defects")
+    of_good = f"{counts.false_alarm:,} of {good:,} {'held-out good images' if good_is_held_out else 'good parts'}"
+    yield Rate("False alarms", "false-alarm rate", _share(counts.false_alarm_rate), of_good)
+    of_flagged = f"{counts.true_defect:,} of {flagged:,} flagged"
+    yield Rate("Rightly flagged", "precision", _share(counts.precision), of_flagged)
+    yield Rate("Balance of the two", "F1", _plain(counts.f1), "1 is best")
     if good and defects:
-        rates.append(Rate("Separation", "image AUROC", _plain(image_auroc(*results.labelled())), "1 is best"))
-    return tuple(rates)
+        yield Rate("Separation", "image AUROC", _plain(image_auroc(*known)), "1 is best")
 
 
 def _share(rate: float | None) -> str:

@@ -209,8 +209,9 @@ def _matrix(pen: Pen, y: float, report: Report) -> None:
         x = MARGIN + side + place * cell
         pen.box(x, y, cell, 18, fill=LIGHT.window, edge=LIGHT.border)
         pen.words(x, y + 4, cell, words, MUTED, CENTRE)
+    good = (counts.true_good, "rightly passed", ""), (counts.false_alarm, "false alarms", "uncertain")
     cells = (
-        ("labelled good", (counts.true_good, "rightly passed", ""), (counts.false_alarm, "false alarms", "uncertain")),
+        (report.good_words, *good),
         ("labelled defect", (counts.missed, "missed", "defect"), (counts.true_defect, "rightly flagged", "")),
     )
     for place, (name, *pair) in enumerate(cells):

@@ -172,6 +172,7 @@ class Report:
         histogram: SVG, without anything that comes from outside.
         histogram_groups: Keys of GROUP_WORDS of what is in it, with their counts.
         matrix: None where no inspected image is labelled.
+        good_words: What its good parts are called.
         label_words: Where labels come from.
         rates: Empty where there is no matrix.
         galleries: The images worth a look.
@@ -190,6 +191,7 @@ class Report:
     histogram: str
     histogram_groups: tuple[tuple[str, int], ...]
     matrix: Confusion | None
+    good_words: str
     label_words: str
     rates: tuple[Rate, ...]
     galleries: tuple[Gallery, ...]

@@ -9,6 +9,8 @@ from PySide6.QtWidgets import QAbstractButton, QGridLayout, QLabel, QSizePolicy,
 from cfa_gui import theme
 
 CELLS = ("true_good", "false_alarm", "missed", "true_defect")
+_GOOD, _HELD_OUT = "Really good", "Held-out good"
+_HELD_OUT_TIP = "No inspected image is labelled good: the good images that were held out from the training stand here."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +42,18 @@ class _CellButton(QAbstractButton):
         self.setCheckable(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setToolTip(f"{self._look.tip} Press to see only these; press again to see all.")
         self.set_count(None)
 
     def sizeHint(self) -> QSize:  # noqa: N802  Qt's name
         """Room for five digits."""
         return QSize(104, 56)
 
-    def set_count(self, count: int | None) -> None:
-        """None: not known."""
+    def set_count(self, count: int | None, *, held_out: bool = False) -> None:
+        """None: not known. Held-out parts are in no list: the cell cannot be pressed."""
         self._count = count
-        self.setEnabled(count is not None)
+        self.setEnabled(count is not None and not held_out)
+        pressed = _HELD_OUT_TIP if held_out else "Press to see only these; press again to see all."
+        self.setToolTip(f"{self._look.tip} {pressed}")
         self.setAccessibleName(f"{'no' if count is None else count} {self._look.words}")
         self.setAccessibleDescription(self._look.tip)
         self.update()
@@ -99,8 +102,9 @@ class ConfusionMatrix(QWidget):
         grid.setSpacing(4)
         for column, (text, mark) in enumerate((("passes", "good"), ("is flagged", "defect")), start=1):
             grid.addWidget(_heading(text, mark), 0, column, Qt.AlignmentFlag.AlignLeft)
-        for row, text in enumerate(("Really good", "Really defect"), start=1):
-            grid.addWidget(_heading(text, None), row, 0)
+        self._good, defect = (_heading(text, None) for text in (_GOOD, "Really defect"))
+        for row, heading in enumerate((self._good, defect), start=1):
+            grid.addWidget(heading, row, 0)
         for index, cell in enumerate(self._cells.values()):
             grid.addWidget(cell, 1 + index // 2, 1 + index % 2)
             cell.clicked.connect(self._on_clicked)
@@ -108,11 +112,29 @@ class ConfusionMatrix(QWidget):
         grid.setColumnStretch(2, 1)
 
     def set_counts(
-        self, true_good: int | None, false_alarm: int | None, missed: int | None, true_defect: int | None
+        self,
+        true_good: int | None,
+        false_alarm: int | None,
+        missed: int | None,
+        true_defect: int | None,
+        *,
+        held_out: bool = False,
     ) -> None:
-        """Show the counts; None (no labels yet) shows a dash."""
-        for name, count in zip(CELLS, (true_good, false_alarm, missed, true_defect), strict=True):
+        """Show the counts.
+
+        Args:
+            true_good: None (no labels yet) shows a dash, here as in the others.
+            false_alarm: See CELLS.
+            missed: See CELLS.
+            true_defect: See CELLS.
+            held_out: The good parts are those held out from the training.
+        """
+        for name, count in (("true_good", true_good), ("false_alarm", false_alarm)):
+            self._cells[name].set_count(count, held_out=held_out)
+        for name, count in (("missed", missed), ("true_defect", true_defect)):
             self._cells[name].set_count(count)
+        self._good.setText(_HELD_OUT if held_out else _GOOD)
+        self._good.setToolTip(_HELD_OUT_TIP if held_out else "")
 
     def set_selected(self, name: str | None) -> None:
         """Mark the cell that the list is filtered by; emits nothing."""

@@ -208,4 +208,6 @@ def _best_f1(
                 defect.append(result.sample.label is Label.DEFECT)
     if not scores:
         raise DatasetError(f"None of the {len(samples)} labelled images can be read. The first: {skipped[0].message}")
-    return best_f1_threshold(scores, defect)
+    if all(defect) and trained.calibration.scores:
+        out.note(f"no image is good: {trained.calibration.in_words()} stand for the good ones")
+    return best_f1_threshold(*trained.calibration.completed(scores, defect))

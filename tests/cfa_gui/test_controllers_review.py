@@ -14,7 +14,7 @@ from cfa_gui.models.session import Collection
 from core.errors import OutputError
 from core.threshold import BestF1, FalseAlarmRate, Manual
 from tests.cfa_gui.bench import Bench, working_bench
-from tests.cfa_gui.fake_engine import fake_model, write_picture
+from tests.cfa_gui.fake_engine import CALIBRATION, fake_model, write_picture
 
 
 @pytest.fixture
@@ -48,6 +48,30 @@ def test_that_the_threshold_moves_by_hand_and_comes_back(bench: Bench) -> None:
 def test_that_best_f1_parts_good_from_defective(bench: Bench) -> None:
     bench.parts.threshold.best_f1()
     assert bench.session.review.sorted_scores().confusion_at(value(bench)).f1 == 1.0
+
+
+def test_that_best_f1_needs_no_good_image_where_some_were_held_out(bench: Bench) -> None:
+    bench.session.select(tuple(np.flatnonzero(bench.session.review.groups == Group.GOOD)), 0)
+    bench.parts.review.unlabel()
+    bench.parts.threshold.best_f1()
+    assert bench.session.threshold is not None
+    assert bench.session.threshold.policy == BestF1(4 + len(CALIBRATION), 1.0)
+    assert max(CALIBRATION) < value(bench) < bench.session.review.scores[bench.session.review.groups == 2].min()
+    bench.parts.review.good()
+    assert bench.session.threshold.policy == BestF1(8, 1.0)
+
+
+def test_that_a_cleared_list_and_another_model_know_which_images_were_held_out(bench: Bench) -> None:
+    session = bench.session
+    (place,) = np.flatnonzero(session.review.groups == Group.DEFECT)[:1]
+    defect = session.review.samples[place]
+    session.clear_images()
+    session.add_images((defect,))
+    session.review.scores[:] = 2.05
+    assert session.review.has_both_classes()
+    session.set_model(fake_model(scores=()), None)
+    session.review.scores[:] = 2.05
+    assert not session.review.has_both_classes()
 
 
 def test_that_best_f1_follows_the_labels_while_it_is_the_policy(bench: Bench) -> None:

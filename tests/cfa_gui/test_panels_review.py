@@ -9,10 +9,11 @@ import pytest
 from cfa_gui import theme
 from cfa_gui.models.review import Show
 from cfa_gui.models.session import Collection
+from cfa_gui.widgets.matrix import CELLS
 from cfa_gui.workbench import Workbench
 from core.dataset import Label, Sample
 from tests.cfa_gui.bench import Bench, texts_of
-from tests.cfa_gui.fake_engine import fake_model, manual
+from tests.cfa_gui.fake_engine import CALIBRATION, fake_model, manual
 
 
 def test_that_place_and_score_under_the_cursor_can_be_read_whole(
@@ -95,6 +96,26 @@ def test_that_rates_and_curves_need_both_labels(bench: Bench, work: Workbench) -
     assert not work.threshold._best.isEnabled()
     bench.parts.review.unlabel()
     assert not work.threshold._best.isEnabled()
+
+
+def test_that_held_out_parts_stand_in_the_matrix_where_no_image_is_labelled_good(bench: Bench, work: Workbench) -> None:
+    bench.open_parts()
+    bench.train()
+    panel = work.threshold
+    assert "Really good" in texts_of(panel)
+    bench.session.select(tuple(np.flatnonzero(bench.session.review.groups == 1)), 0)
+    bench.parts.review.unlabel()
+    assert "Held-out good" in texts_of(panel)
+    assert panel._best.isEnabled()
+    bench.parts.threshold.move(2.05)
+    names = [panel._matrix.cell(name).accessibleName() for name in CELLS]
+    above = sum(score > 2.05 for score in CALIBRATION)
+    assert names == [f"{len(CALIBRATION) - above} pass, rightly", f"{above} false alarms", "0 missed", "4 found"]
+    assert [panel._matrix.cell(name).isEnabled() for name in CELLS] == [False, False, True, True]
+    assert panel._roc.has_data()
+    bench.parts.review.good()
+    assert "Really good" in texts_of(panel)
+    assert panel._matrix.cell("true_good").isEnabled()
 
 
 def test_that_moving_the_threshold_over_five_thousand_scores_takes_less_than_50_ms(

@@ -162,6 +162,29 @@ def test_that_one_class_alone_gives_the_rates_that_exist(found: Found) -> None:
     assert "image AUROC" not in values
 
 
+def test_that_held_out_images_stand_for_good_ones_where_none_is_labelled_good(found: Found) -> None:
+    found.review.label(range(10), Group.UNLABELLED)
+    report = found.report(manual_threshold(2.05))
+    above = sum(score > 2.05 for score in CALIBRATION)
+    assert report.good_words == "held-out good"
+    assert report.matrix is not None
+    assert (report.matrix.true_good, report.matrix.false_alarm) == (len(CALIBRATION) - above, above)
+    values = {rate.term: rate.of_what for rate in report.rates}
+    assert values["false-alarm rate"] == f"{above} of {len(CALIBRATION)} held-out good images"
+    assert "image AUROC" in values
+    assert "held-out<br>good" in text_of(report)
+    assert "No image is labelled good" in text_of(report)
+
+
+def test_that_images_that_the_model_has_learned_from_do_not_count(found: Found) -> None:
+    assert "learned from do not count" not in text_of(found.report())
+    found.review.set_learned(frozenset({found.review.samples[0].path}))
+    report = found.report(manual_threshold(3.0))
+    assert report.matrix is not None
+    assert (report.matrix.true_good, report.matrix.false_alarm) == (9, 0)
+    assert "Images that the model has learned from do not count." in text_of(report)
+
+
 def test_that_the_strangest_images_come_first_and_missed_defects_have_their_own_heading(found: Found) -> None:
     report = found.report()
     worst, missed = report.galleries

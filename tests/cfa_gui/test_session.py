@@ -21,6 +21,7 @@ from core.dataset import Dataset, Label, Layout, Sample
 from core.leftovers import remove_leftovers
 from core.placement import place
 from core.threshold import manual_threshold
+from core.trained_model import Calibration
 from tests.cfa_gui.fake_engine import fake_model, write_picture
 
 
@@ -222,6 +223,24 @@ def test_that_matrix_and_filters_always_agree(pairs: list[tuple[float, int]], va
     shown = {show: len(review.rows(Query(show), threshold)) for show in Show}
     assert (counts.true_good, counts.false_alarm) == (shown[Show.TRUE_GOOD], shown[Show.FALSE_ALARM])
     assert (counts.missed, counts.true_defect) == (shown[Show.MISSED], shown[Show.TRUE_DEFECT])
+
+
+def test_that_held_out_images_are_the_good_ones_as_long_as_only_defects_are_labelled() -> None:
+    review = review_of([0.5, 2.5, 4.0], [0, 2, 2])
+    review.set_calibration(Calibration(("a", "b"), (1.0, 3.0)))
+    assert review.has_both_classes()
+    assert review.good_is_held_out
+    counts = review.sorted_scores().confusion_at(2.0)
+    assert (counts.true_good, counts.false_alarm, counts.missed, counts.true_defect) == (1, 1, 0, 2)
+    review.label([0], Group.GOOD)
+    assert not review.good_is_held_out
+    counts = review.sorted_scores().confusion_at(2.0)
+    assert (counts.true_good, counts.false_alarm) == (1, 0)
+    review.set_learned(frozenset({review.samples[0].path}))  # its score proves nothing
+    assert review.good_is_held_out
+    review.label([0, 1, 2], Group.UNLABELLED)
+    assert not review.has_both_classes()
+    assert not review.good_is_held_out
 
 
 # maps

@@ -294,6 +294,20 @@ def test_that_where_nothing_is_promised_the_held_out_images_above_are_counted(va
     assert calibration.sentence(Threshold(value, BestF1(9, 0.5))).endswith(f"F1 is 0.500. {words}")
 
 
+def test_that_held_out_images_stand_for_good_ones_where_only_defects_are_labelled() -> None:
+    calibration = Calibration(("a", "b", "c"), (1.0, 2.0, 3.0))
+    scores, defect = calibration.completed([2.5, 5.0], [True, True])
+    assert scores.tolist() == [2.5, 5.0, 1.0, 2.0, 3.0]
+    assert defect.tolist() == [True, True, False, False, False]
+    best = best_f1_threshold(scores, defect)
+    assert 2.0 < best.value < 2.5
+    assert best.policy == BestF1(5, 0.8)
+    for labels in ([True, False], [False, False], []):
+        scores, defect = calibration.completed([2.5, 5.0][: len(labels)], labels)
+        assert defect.tolist() == labels
+        assert len(scores) == len(labels)
+
+
 def test_that_a_promise_and_a_model_without_held_out_images_have_the_threshold_s_own_sentence() -> None:
     promised = false_alarm_threshold([1.0, 2.0, 3.0], 0.5)
     assert Calibration(("a", "b", "c"), (1.0, 2.0, 3.0)).sentence(promised) == promised.sentence()

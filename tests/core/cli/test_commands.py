@@ -16,7 +16,7 @@ from core.model_file import load_model, save_model
 from core.presets import PRESETS
 from core.progress import CancelToken
 from core.sample_parts import make_sample_parts
-from core.threshold import manual_threshold
+from core.threshold import BestF1, manual_threshold
 from core.trained_model import Skipped
 from tests.core.cli_runs import (
     GOOD,
@@ -148,6 +148,17 @@ def test_that_a_threshold_is_fitted_to_labelled_images(cfa: Command, model: Path
     assert done.json["threshold"]["policy"] == {"kind": "best_f1", "images": 10, "f1": 1.0}
     counts = cfa("inspect", model, parts, "--json").json["counts"]
     assert counts == {"defect": 5, "uncertain": 0, "good": 5, "error": 0}
+
+
+def test_that_defects_alone_set_the_best_f1_beside_what_was_held_out(cfa: Command, model: Path, tmp_path: Path) -> None:
+    write(tmp_path / "shots/NG/d.png", picture(2, defect=True))
+    done = cfa("threshold", model, "--f1", tmp_path / "shots")
+    assert done.status == 0
+    assert "no image is good: 20 held-out good images stand for the good ones" in done.err
+    line = load_model(model).threshold
+    assert line is not None
+    assert line.policy == BestF1(21, 1.0)
+    assert line.value > max(load_model(model).calibration.scores)
 
 
 def test_that_what_the_held_out_images_cannot_promise_is_refused(cfa: Command, model: Path) -> None:
