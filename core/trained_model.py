@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from core.config import Config
+from core.counting import counted
 from core.progress import StepRecord
 from core.threshold import (
     DEFAULT_FALSE_ALARM_RATE,
@@ -84,13 +85,12 @@ class Calibration:
         return np.append(found, self.scores), np.append(defective, np.zeros(len(self.scores), np.bool_))
 
     def sentence(self, threshold: Threshold) -> str:
-        """How a threshold was chosen and, where it promises nothing, how many held-out images score above it."""
+        """How a threshold was chosen and, where it promises nothing, how many held-out images it flags."""
         chosen = threshold.sentence()
         if not self.scores or isinstance(threshold.policy, FalseAlarmRate):
             return chosen
-        above = sum(score > threshold.value for score in self.scores)
-        many = f"{above or 'None'} of {self.in_words()} {'score' if above > 1 else 'scores'}"
-        return f"{chosen} {many} above the threshold."
+        flagged = sum(score > threshold.value for score in self.scores)
+        return f"{chosen} It flags {flagged or 'none'} of {counted(len(self.scores), 'held-out good image')}."
 
 
 @dataclass(frozen=True, slots=True)

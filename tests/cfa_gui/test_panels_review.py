@@ -79,7 +79,7 @@ def test_that_a_model_shows_its_held_out_parts_and_takes_a_threshold_before_anyt
     assert panel._histogram.has_data()
     assert panel._slider.isEnabled()
     panel._histogram.threshold_moved.emit(1.5)
-    assert "2 of 3 held-out good images score above the threshold" in texts_of(panel)
+    assert "It flags 2 of 3 held-out good images." in texts_of(panel)
     assert panel._slider._low <= 1.0
     assert panel._slider._high >= 3.0
     bench.session.set_model(fake_model(scores=(), threshold=manual(2.5)), None)

@@ -283,12 +283,12 @@ def test_that_the_sentences_say_how_the_threshold_was_chosen() -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (0.5, "3 of 3 held-out good images of 2 parts score above the threshold."),
-        (2.0, "1 of 3 held-out good images of 2 parts scores above the threshold."),
-        (3.0, "None of 3 held-out good images of 2 parts scores above the threshold."),
+        (0.5, "It flags 3 of 3 held-out good images."),
+        (2.0, "It flags 1 of 3 held-out good images."),
+        (3.0, "It flags none of 3 held-out good images."),
     ],
 )
-def test_that_where_nothing_is_promised_the_held_out_images_above_are_counted(value: float, words: str) -> None:
+def test_that_where_nothing_is_promised_the_held_out_images_flagged_are_told(value: float, words: str) -> None:
     calibration = Calibration(("a", "b", "c"), (1.0, 2.0, 3.0), (0, 0, 1))
     assert calibration.sentence(manual_threshold(value)) == f"Set by hand. {words}"
     assert calibration.sentence(Threshold(value, BestF1(9, 0.5))).endswith(f"F1 is 0.500. {words}")

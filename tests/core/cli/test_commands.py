@@ -127,7 +127,7 @@ def test_that_a_threshold_is_set_by_hand(cfa: Command, model: Path) -> None:
     done = cfa("threshold", model, "--value", "1.25")
     assert (done.status, done.out) == (
         0,
-        "Threshold 1.25. Set by hand. None of 20 held-out good images scores above the threshold.\n",
+        "Threshold 1.25. Set by hand. It flags none of 20 held-out good images.\n",
     )
     assert load_model(model).threshold == manual_threshold(1.25)
     assert list(files(model.parent)) == ["part.cfa"]
