@@ -51,5 +51,5 @@ class LiveThreshold(parts.Panel):
         low, high = min(0.0, *values), max(2 * (first or threshold).value, *values)
         self._slider.set_range(low, high)
         self._slider.set_value(threshold.value)
-        self._why.setText(threshold.sentence())
+        self._why.setText(session.model.calibration.sentence(threshold))
         self._reset.setVisible(first is not None and threshold != first)
