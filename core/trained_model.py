@@ -69,19 +69,14 @@ class Calibration:
         """
         return smallest_rate(self.part_count)
 
-    def completed(self, scores: ArrayLike, defect: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Labelled scores and, where all of these are of defects, the held-out images' for the good ones.
+    def beside(self, scores: ArrayLike, defect: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Labelled scores and, after them, those of the held-out images as good ones.
 
         Args:
             scores: (n,).
             defect: (n,), True where the part is defective.
-
-        Returns:
-            The same, longer by the held-out images where they stand for good ones.
         """
         found, defective = np.asarray(scores, np.float64), np.asarray(defect, np.bool_)
-        if not defective.size or not defective.all():
-            return found, defective
         return np.append(found, self.scores), np.append(defective, np.zeros(len(self.scores), np.bool_))
 
     def sentence(self, threshold: Threshold) -> str:

@@ -52,14 +52,15 @@ class ThresholdController(QObject):
 
     @Slot()
     def best_f1(self) -> None:
-        """Put the threshold where F1 is highest over the labelled images; held-out ones are good where none is else."""
+        """Put the threshold where F1 is highest over the images of which it is known what they are."""
         try:
             self._set(self._fitted_f1())
         except ThresholdError as error:
             self._notices.post(str(error), "warning")
 
     def _fitted_f1(self) -> Threshold:
-        return best_f1_threshold(*self._session.review.known())
+        known = self._session.review.known()
+        return best_f1_threshold(known.scores, known.defect)
 
     @Slot(float)
     def false_alarm_rate(self, rate: float) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cfa_gui.models.review import Group, Review
+from cfa_gui.models.review import Group, Known, Review
 from core.dataset import Label, Sample
 from core.placement import Placement
 from core.threshold import Threshold, Verdict, judge
@@ -41,16 +41,24 @@ class ImageResult:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """All images, in the order of the review, and the threshold they are judged by."""
+    """All images, in the order of the review, and the threshold they are judged by.
+
+    Attributes:
+        images: The images.
+        threshold: The threshold.
+        known: Scores to measure it by, see `Review.known`.
+    """
 
     images: tuple[ImageResult, ...]
     threshold: Threshold
+    known: Known
 
     @classmethod
     def of(cls, review: Review, threshold: Threshold) -> "Results":
         """A copy that later changes of the review leave alone."""
         scores = [float(score) if scored else None for score, scored in zip(review.scores, review.scored, strict=True)]
-        return cls(tuple(_image(review, place, score, threshold) for place, score in enumerate(scores)), threshold)
+        images = tuple(_image(review, place, score, threshold) for place, score in enumerate(scores))
+        return cls(images, threshold, review.known())
 
     @property
     def scored(self) -> tuple[ImageResult, ...]:
@@ -66,12 +74,6 @@ class Results:
     def failures(self) -> tuple[ImageResult, ...]:
         """Images that could not be inspected."""
         return tuple(image for image in self.images if image.failed)
-
-    def labelled(self) -> tuple[list[float], list[bool]]:
-        """Scores with a label of images that the model has not learned from, and whether that is "defect"."""
-        told = [i for i in self.images if i.label is not None and not i.learned]
-        pairs = [(i.score, i.label is Label.DEFECT) for i in told if i.score is not None]
-        return [score for score, _ in pairs], [defect for _, defect in pairs]
 
     def rows(self) -> list[dict[str, object]]:
         """The table of COLUMNS, with the words of `cfa inspect --csv`: a verdict of an image that failed is "error"."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +76,20 @@ class _LabelChange:
     before: NDArray[np.int8]
 
 
+class Known(NamedTuple):
+    """Scores of images of which it is known what they are.
+
+    Attributes:
+        scores: (k,).
+        defect: (k,), True where it is a defect.
+        held_out: How many of the good ones are images that were held out from the training; they come last.
+    """
+
+    scores: NDArray[np.float64]
+    defect: NDArray[np.bool_]
+    held_out: int
+
+
 GROUP_OF = {None: Group.UNLABELLED, Label.GOOD: Group.GOOD, Label.DEFECT: Group.DEFECT}
 
 
@@ -95,6 +110,7 @@ class Review:
         self.failed: NDArray[np.bool_] = np.empty(0, np.bool_)
         self.learned: NDArray[np.bool_] = np.empty(0, np.bool_)
         self._kept: NDArray[np.int8] = np.empty(0, np.int8)
+        self._from_folder: NDArray[np.int8] = np.empty(0, np.int8)
         self._taught: frozenset[Path] = frozenset()
         self._calibration = Calibration()
         self.messages: dict[int, str] = {}
@@ -126,6 +142,7 @@ class Review:
         given = np.array([GROUP_OF[s.label] for s in fresh], np.int8)
         self.groups = np.concatenate([self.groups, given])
         self._kept = np.concatenate([self._kept, given])
+        self._from_folder = np.concatenate([self._from_folder, given])
         self.learned = np.concatenate([self.learned, np.array([s.path in self._taught for s in fresh], np.bool_)])
         self.failed = np.concatenate([self.failed, np.zeros(len(fresh), np.bool_)])
         self._sorted = None
@@ -146,7 +163,7 @@ class Review:
         self._sorted = None
 
     def set_calibration(self, calibration: Calibration) -> None:
-        """The model's: where all labelled images are defects, its held-out images stand for good ones."""
+        """The model's: its held-out images are good ones, see `known`."""
         self._calibration = calibration
         self._sorted = None
 
@@ -224,28 +241,29 @@ class Review:
         labelled: NDArray[np.bool_] = self.groups != Group.UNLABELLED
         return self.scored & labelled & ~self.learned
 
-    def known(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Scores of which is known what they are of, and whether of a defect, (k,) each.
+    def known(self) -> Known:
+        """Of which images it is known what they are: those of `judged_by_a_person`, and those held out as good ones.
 
-        Those of `judged_by_a_person`; where all of these are defects, the held-out images are the good ones.
+        The latter do not count where a folder of good images was inspected: it is there to be measured on.
         """
         where = self.judged_by_a_person
-        return self._calibration.completed(self.scores[where], self.groups[where] == Group.DEFECT)
-
-    @property
-    def good_is_held_out(self) -> bool:
-        """Whether the good ones of `known` are held-out images."""
-        return self.has_both_classes() and not (self.groups[self.judged_by_a_person] == Group.GOOD).any()
+        scores, groups = self.scores[where], self.groups[where]
+        defect = groups == Group.DEFECT
+        given = (groups == Group.GOOD) & (self._from_folder[where] == Group.GOOD)
+        if given.any() or not where.any():
+            return Known(scores, defect, 0)
+        return Known(*self._calibration.beside(scores, defect), len(self._calibration.scores))
 
     def sorted_scores(self) -> SortedScores:
         """Those of `known`, sorted once for any number of thresholds; made again only when they changed."""
         if self._sorted is None:
-            self._sorted = SortedScores(*self.known())
+            known = self.known()
+            self._sorted = SortedScores(known.scores, known.defect)
         return self._sorted
 
     def has_both_classes(self) -> bool:
         """Whether good ones and defects are known."""
-        return len(np.unique(self.known()[1])) > 1
+        return len(np.unique(self.known().defect)) > 1
 
     def marks(self, threshold: Threshold | None) -> NDArray[np.int8]:
         """(n,) `Mark` of every image at a threshold."""

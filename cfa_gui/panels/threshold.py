@@ -96,8 +96,8 @@ class ThresholdPanel(parts.Panel):
         self._sentence.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._best = parts.button(
             "Best F1",
-            "Put it where F1 is highest over the labelled images; needs labelled defects. Where no good image is "
-            "labelled, the held-out good images stand for them.",
+            "Put it where F1 is highest over the labelled images; needs labelled defects. The held-out good images "
+            "count as well, unless a folder of good images was inspected.",
         )
         self._reset = parts.button("Reset", "Back to the threshold that the model came with.")
         self._rate = QDoubleSpinBox(minimum=0.1, maximum=50.0, value=5.0, decimals=1, singleStep=0.5, suffix=" %")
@@ -264,7 +264,7 @@ class ThresholdPanel(parts.Panel):
             self._precision_recall.clear(_NO_LABELS)
             self._stats["auroc"].set_value(None)
             return
-        scores, labels = review.known()
+        scores, labels, _ = review.known()
         roc = roc_curve(scores, labels)
         self._roc.set_curve(roc.false_alarm_rate, roc.recall, "False alarms", "Defects found")
         precision_recall = precision_recall_curve(scores, labels)
@@ -304,8 +304,9 @@ class ThresholdPanel(parts.Panel):
             self._set_markers(None)
             return
         counts = review.sorted_scores().confusion_at(value)
+        held_out = review.known().held_out
         self._matrix.set_counts(
-            counts.true_good, counts.false_alarm, counts.missed, counts.true_defect, held_out=review.good_is_held_out
+            counts.true_good, counts.false_alarm, counts.missed, counts.true_defect, held_out=held_out
         )
         for name in ("precision", "recall", "f1"):
             self._stats[name].set_value(getattr(counts, name), "{:.3f}")

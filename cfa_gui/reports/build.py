@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cfa_gui.models.engine import Facilities
 from cfa_gui.models.exports import MapOf
 from cfa_gui.models.results import ImageResult, Results
+from cfa_gui.models.review import Known
 from cfa_gui.reports import figures
 from cfa_gui.reports.exhibits import exhibit, number_words
 from cfa_gui.reports.report import HELD_OUT, Fact, Gallery, Rate, Report, ThresholdWords, Tile, moment_words
@@ -72,11 +73,8 @@ def build_report(subject: Subject, map_of: MapOf, report: Tell, cancel: CancelTo
     scores = np.array([image.score for image in scored], np.float64)
     groups = np.array([_GROUP_OF[image.label] for image in scored], np.int8)
     calibration = subject.model.calibration
-    labelled, defect = results.labelled()
-    known = calibration.completed(labelled, defect)
-    good_is_held_out = len(known[0]) > len(labelled)
-    line, lower = results.threshold, results.threshold.lower
-    confusion = SortedScores(*known).confusion_at(line.value) if labelled else None
+    line, lower, known = results.threshold, results.threshold.lower, results.known
+    confusion = SortedScores(known.scores, known.defect).confusion_at(line.value) if len(known.scores) else None
     failures = results.failures
     return Report(
         title="Inspection report",
@@ -87,9 +85,9 @@ def build_report(subject: Subject, map_of: MapOf, report: Tell, cancel: CancelTo
         histogram=figures.histogram(scores, groups, line.value, lower, number_words(line.value), calibration.scores),
         histogram_groups=tuple(_histogram_groups(groups, len(calibration.scores))),
         matrix=confusion,
-        good_words="held-out good" if good_is_held_out else "labelled good",
-        label_words=" ".join(_label_words(results, good_is_held_out=good_is_held_out)),
-        rates=tuple(_rates(confusion, known, good_is_held_out=good_is_held_out)) if confusion else (),
+        good_words="known good" if known.held_out else "labelled good",
+        label_words=" ".join(_label_words(results)),
+        rates=tuple(_rates(confusion, known)) if confusion else (),
         galleries=_galleries(results, map_of, report, cancel),
         heat_scale=figures.heat_scale(),
         failures=tuple(Fact(shown(i.sample.name), shown(i.message)) for i in failures[:MOST_FAILURES]),
@@ -146,30 +144,28 @@ def _threshold(threshold: Threshold, calibration: Calibration, *, measured: bool
     return ThresholdWords(number_words(threshold.value), lower, calibration.sentence(threshold), caution)
 
 
-def _label_words(results: Results, *, good_is_held_out: bool) -> Iterator[str]:
+def _label_words(results: Results) -> Iterator[str]:
     yield _LABELS
-    if good_is_held_out:
-        yield "No image is labelled good: the good images that were held out from the training stand for them."
+    if count := results.known.held_out:
+        yield f"So {'does' if count == 1 else 'do'} {counted(count, 'good image')} held out from the training."
     if any(image.learned and image.label is not None for image in results.scored):
         yield "Images that the model has learned from do not count."
     if results.threshold.lower is not None:
         yield "An uncertain part counts as passed."
 
 
-def _rates(
-    counts: Confusion, known: tuple[NDArray[np.float64], NDArray[np.bool_]], *, good_is_held_out: bool
-) -> Iterator[Rate]:
+def _rates(counts: Confusion, known: Known) -> Iterator[Rate]:
     good, defects = counts.true_good + counts.false_alarm, counts.missed + counts.true_defect
     flagged = counts.true_defect + counts.false_alarm
     yield Rate("Defects found", "recall", _share(counts.recall), f"{counts.true_defect:,} of {defects:,} defects")
     yield Rate("Defects missed", "miss rate", _share(counts.miss_rate), f"{counts.missed:,} of {defects:,} defects")
-    of_good = f"{counts.false_alarm:,} of {good:,} {'held-out good images' if good_is_held_out else 'good parts'}"
+    of_good = f"{counts.false_alarm:,} of {good:,} good parts"
     yield Rate("False alarms", "false-alarm rate", _share(counts.false_alarm_rate), of_good)
     of_flagged = f"{counts.true_defect:,} of {flagged:,} flagged"
     yield Rate("Rightly flagged", "precision", _share(counts.precision), of_flagged)
     yield Rate("Balance of the two", "F1", _plain(counts.f1), "1 is best")
     if good and defects:
-        yield Rate("Separation", "image AUROC", _plain(image_auroc(*known)), "1 is best")
+        yield Rate("Separation", "image AUROC", _plain(image_auroc(known.scores, known.defect)), "1 is best")
 
 
 def _share(rate: float | None) -> str:

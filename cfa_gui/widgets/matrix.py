@@ -9,8 +9,7 @@ from PySide6.QtWidgets import QAbstractButton, QGridLayout, QLabel, QSizePolicy,
 from cfa_gui import theme
 
 CELLS = ("true_good", "false_alarm", "missed", "true_defect")
-_GOOD, _HELD_OUT = "Really good", "Held-out good"
-_HELD_OUT_TIP = "No inspected image is labelled good: the good images that were held out from the training stand here."
+_GOOD = "Really good"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +47,12 @@ class _CellButton(QAbstractButton):
         """Room for five digits."""
         return QSize(104, 56)
 
-    def set_count(self, count: int | None, *, held_out: bool = False) -> None:
-        """None: not known. Held-out parts are in no list: the cell cannot be pressed."""
+    def set_count(self, count: int | None, *, listed: bool = True) -> None:
+        """None: not known. Where none is in the list the cell cannot be pressed."""
         self._count = count
-        self.setEnabled(count is not None and not held_out)
-        pressed = _HELD_OUT_TIP if held_out else "Press to see only these; press again to see all."
-        self.setToolTip(f"{self._look.tip} {pressed}")
+        self.setEnabled(count is not None and listed)
+        pressed = " Press to see only these; press again to see all." if listed else ""
+        self.setToolTip(f"{self._look.tip}{pressed}")
         self.setAccessibleName(f"{'no' if count is None else count} {self._look.words}")
         self.setAccessibleDescription(self._look.tip)
         self.update()
@@ -118,7 +117,7 @@ class ConfusionMatrix(QWidget):
         missed: int | None,
         true_defect: int | None,
         *,
-        held_out: bool = False,
+        held_out: int = 0,
     ) -> None:
         """Show the counts.
 
@@ -127,14 +126,15 @@ class ConfusionMatrix(QWidget):
             false_alarm: See CELLS.
             missed: See CELLS.
             true_defect: See CELLS.
-            held_out: The good parts are those held out from the training.
+            held_out: How many of the good parts are images that were held out from the training, which no list has.
         """
+        listed = (true_good or 0) + (false_alarm or 0) > held_out or not held_out
         for name, count in (("true_good", true_good), ("false_alarm", false_alarm)):
-            self._cells[name].set_count(count, held_out=held_out)
+            self._cells[name].set_count(count, listed=listed)
         for name, count in (("missed", missed), ("true_defect", true_defect)):
             self._cells[name].set_count(count)
-        self._good.setText(_HELD_OUT if held_out else _GOOD)
-        self._good.setToolTip(_HELD_OUT_TIP if held_out else "")
+        self._good.setText(f"{_GOOD},\n{held_out} held out" if held_out else _GOOD)
+        self._good.setToolTip("Good images that were held out from the training count, too." if held_out else "")
 
     def set_selected(self, name: str | None) -> None:
         """Mark the cell that the list is filtered by; emits nothing."""

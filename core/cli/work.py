@@ -210,4 +210,5 @@ def _best_f1(
         raise DatasetError(f"None of the {len(samples)} labelled images can be read. The first: {skipped[0].message}")
     if all(defect) and trained.calibration.scores:
         out.note(f"no image is good: {trained.calibration.in_words()} stand for the good ones")
-    return best_f1_threshold(*trained.calibration.completed(scores, defect))
+        return best_f1_threshold(*trained.calibration.beside(scores, defect))
+    return best_f1_threshold(scores, defect)

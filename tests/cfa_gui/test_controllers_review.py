@@ -61,6 +61,22 @@ def test_that_best_f1_needs_no_good_image_where_some_were_held_out(bench: Bench)
     assert bench.session.threshold.policy == BestF1(8, 1.0)
 
 
+def test_that_one_flagged_part_labelled_good_does_not_make_the_best_f1_flag_everything(bench: Bench) -> None:
+    review = bench.session.review
+    bench.session.select(tuple(np.flatnonzero(review.groups == Group.GOOD)), 0)
+    bench.parts.review.unlabel()
+    bench.parts.threshold.best_f1()
+    highest = int(np.nanargmax(review.scores))
+    bench.session.select((highest,), highest)
+    bench.parts.review.good()
+    assert bench.session.threshold is not None
+    policy = bench.session.threshold.policy
+    assert isinstance(policy, BestF1)
+    assert policy.images == 4 + len(CALIBRATION)
+    assert policy.f1 == pytest.approx(6 / 7)
+    assert value(bench) > max(CALIBRATION)
+
+
 def test_that_a_cleared_list_and_another_model_know_which_images_were_held_out(bench: Bench) -> None:
     session = bench.session
     (place,) = np.flatnonzero(session.review.groups == Group.DEFECT)[:1]

@@ -98,14 +98,14 @@ def test_that_rates_and_curves_need_both_labels(bench: Bench, work: Workbench) -
     assert not work.threshold._best.isEnabled()
 
 
-def test_that_held_out_parts_stand_in_the_matrix_where_no_image_is_labelled_good(bench: Bench, work: Workbench) -> None:
+def test_that_held_out_parts_count_where_no_good_folder_was_inspected(bench: Bench, work: Workbench) -> None:
     bench.open_parts()
     bench.train()
     panel = work.threshold
-    assert "Really good" in texts_of(panel)
+    assert "held out" not in texts_of(panel)
     bench.session.select(tuple(np.flatnonzero(bench.session.review.groups == 1)), 0)
     bench.parts.review.unlabel()
-    assert "Held-out good" in texts_of(panel)
+    assert f"Really good,\n{len(CALIBRATION)} held out" in texts_of(panel)
     assert panel._best.isEnabled()
     bench.parts.threshold.move(2.05)
     names = [panel._matrix.cell(name).accessibleName() for name in CELLS]
@@ -113,9 +113,25 @@ def test_that_held_out_parts_stand_in_the_matrix_where_no_image_is_labelled_good
     assert names == [f"{len(CALIBRATION) - above} pass, rightly", f"{above} false alarms", "0 missed", "4 found"]
     assert [panel._matrix.cell(name).isEnabled() for name in CELLS] == [False, False, True, True]
     assert panel._roc.has_data()
-    bench.parts.review.good()
-    assert "Really good" in texts_of(panel)
+    bench.parts.review.good()  # as their folder says
+    assert "held out" not in texts_of(panel)
     assert panel._matrix.cell("true_good").isEnabled()
+
+
+def test_that_a_part_labelled_good_by_hand_can_be_seen_beside_those_held_out(bench: Bench, work: Workbench) -> None:
+    bench.open_parts()
+    bench.train()
+    bench.session.select(tuple(np.flatnonzero(bench.session.review.groups == 1)), 0)
+    bench.parts.review.unlabel()
+    (place,) = np.flatnonzero(bench.session.review.groups == 2)[:1]
+    bench.session.select((int(place),), int(place))
+    bench.parts.review.good()
+    panel = work.threshold
+    assert f"Really good,\n{len(CALIBRATION)} held out" in texts_of(panel)
+    assert panel._matrix.cell("false_alarm").isEnabled()
+    with bench.qtbot.waitSignal(panel.cell_chosen) as chosen:
+        panel._matrix.cell("false_alarm").click()
+    assert chosen.args == [Show.FALSE_ALARM]
 
 
 def test_that_moving_the_threshold_over_five_thousand_scores_takes_less_than_50_ms(

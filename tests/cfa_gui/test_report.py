@@ -162,18 +162,20 @@ def test_that_one_class_alone_gives_the_rates_that_exist(found: Found) -> None:
     assert "image AUROC" not in values
 
 
-def test_that_held_out_images_stand_for_good_ones_where_none_is_labelled_good(found: Found) -> None:
+def test_that_held_out_images_count_where_no_good_folder_was_inspected(found: Found) -> None:
+    found.review.set_calibration(fake_model().calibration)
+    assert found.report().good_words == "labelled good"
     found.review.label(range(10), Group.UNLABELLED)
     report = found.report(manual_threshold(2.05))
     above = sum(score > 2.05 for score in CALIBRATION)
-    assert report.good_words == "held-out good"
+    assert report.good_words == "known good"
     assert report.matrix is not None
     assert (report.matrix.true_good, report.matrix.false_alarm) == (len(CALIBRATION) - above, above)
     values = {rate.term: rate.of_what for rate in report.rates}
-    assert values["false-alarm rate"] == f"{above} of {len(CALIBRATION)} held-out good images"
+    assert values["false-alarm rate"] == f"{above} of {len(CALIBRATION)} good parts"
     assert "image AUROC" in values
-    assert "held-out<br>good" in text_of(report)
-    assert "No image is labelled good" in text_of(report)
+    assert "known<br>good" in text_of(report)
+    assert f"So do {len(CALIBRATION)} good images held out from the training." in text_of(report)
 
 
 def test_that_images_that_the_model_has_learned_from_do_not_count(found: Found) -> None:

@@ -225,22 +225,30 @@ def test_that_matrix_and_filters_always_agree(pairs: list[tuple[float, int]], va
     assert (counts.missed, counts.true_defect) == (shown[Show.MISSED], shown[Show.TRUE_DEFECT])
 
 
-def test_that_held_out_images_are_the_good_ones_as_long_as_only_defects_are_labelled() -> None:
+def test_that_held_out_images_count_as_good_unless_a_folder_of_good_images_was_inspected() -> None:
     review = review_of([0.5, 2.5, 4.0], [0, 2, 2])
     review.set_calibration(Calibration(("a", "b"), (1.0, 3.0)))
     assert review.has_both_classes()
-    assert review.good_is_held_out
+    assert review.known().held_out == 2
     counts = review.sorted_scores().confusion_at(2.0)
     assert (counts.true_good, counts.false_alarm, counts.missed, counts.true_defect) == (1, 1, 0, 2)
-    review.label([0], Group.GOOD)
-    assert not review.good_is_held_out
+    review.label([0], Group.GOOD)  # by hand: perhaps just one that was flagged
     counts = review.sorted_scores().confusion_at(2.0)
-    assert (counts.true_good, counts.false_alarm) == (1, 0)
-    review.set_learned(frozenset({review.samples[0].path}))  # its score proves nothing
-    assert review.good_is_held_out
+    assert (counts.true_good, counts.false_alarm) == (2, 1)
     review.label([0, 1, 2], Group.UNLABELLED)
     assert not review.has_both_classes()
-    assert not review.good_is_held_out
+    assert review.known().held_out == len(review.known().scores) == 0
+
+
+def test_that_a_folder_of_good_images_is_what_is_measured_on_alone() -> None:
+    review = review_of([0.5, 2.5], [1, 2])
+    review.set_calibration(Calibration(("a", "b"), (1.0, 3.0)))
+    assert review.known().held_out == 0
+    assert review.known().scores.tolist() == [0.5, 2.5]
+    review.set_learned(frozenset({review.samples[0].path}))  # its score proves nothing
+    assert review.known().held_out == 2
+    assert review.known().scores.tolist() == [2.5, 1.0, 3.0]
+    assert review.known().defect.tolist() == [True, False, False]
 
 
 # maps

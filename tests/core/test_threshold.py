@@ -294,18 +294,14 @@ def test_that_where_nothing_is_promised_the_held_out_images_flagged_are_told(val
     assert calibration.sentence(Threshold(value, BestF1(9, 0.5))).endswith(f"F1 is 0.500. {words}")
 
 
-def test_that_held_out_images_stand_for_good_ones_where_only_defects_are_labelled() -> None:
+def test_that_held_out_images_count_as_good_beside_labelled_ones() -> None:
     calibration = Calibration(("a", "b", "c"), (1.0, 2.0, 3.0))
-    scores, defect = calibration.completed([2.5, 5.0], [True, True])
+    scores, defect = calibration.beside([2.5, 5.0], [True, True])
     assert scores.tolist() == [2.5, 5.0, 1.0, 2.0, 3.0]
     assert defect.tolist() == [True, True, False, False, False]
     best = best_f1_threshold(scores, defect)
     assert 2.0 < best.value < 2.5
     assert best.policy == BestF1(5, 0.8)
-    for labels in ([True, False], [False, False], []):
-        scores, defect = calibration.completed([2.5, 5.0][: len(labels)], labels)
-        assert defect.tolist() == labels
-        assert len(scores) == len(labels)
 
 
 def test_that_a_promise_and_a_model_without_held_out_images_have_the_threshold_s_own_sentence() -> None:
