@@ -1,7 +1,8 @@
 """What the camera set-up must hold still: figures when the test images change and the model does not.
 
     python benchmarks/line_changes.py DATASET... [--preset standard] [--seed 0] [--test 200]
-                                      [--light-variation 0.1] [--position-variation 0.05] [--angle-variation 10]
+                                      [--light-variation 0.1] [--blur-variation 0.005]
+                                      [--position-variation 0.05] [--angle-variation 10]
                                       [--changes none ...] [--out benchmarks/results/line_changes]
 
 A model is trained once for each set; then every test image is shifted, turned, brightened, blurred or compressed. The
@@ -35,7 +36,7 @@ from core.training import train
 
 Picture = NDArray[np.uint8]
 Change = Callable[[Picture, np.random.Generator], Picture]
-TOLD = ("light_variation", "position_variation", "angle_variation")
+TOLD = ("light_variation", "blur_variation", "position_variation", "angle_variation")
 """Settings: what the model is told to expect."""
 FIELDS = ("dataset", "preset", *TOLD, "seed", "change", "image_auroc", "false_alarm_rate", "miss_rate", "images")
 
@@ -133,9 +134,14 @@ def _told(row: dict[str, Any]) -> tuple[float, ...]:
 
 
 def _in_words(row: dict[str, Any]) -> str:
-    light, position, angle = _told(row)
-    words = [f"{name} ± {share:.0%}" for name, share in (("light", light), ("place", position)) if share]
-    return ", ".join([*words, f"angle ± {angle:g}°"] if angle else words) or "nothing"
+    light, blur, position, angle = _told(row)
+    words = [
+        f"light ± {light:.0%}" if light else "",
+        f"blur ≤ {100 * blur:g} %" if blur else "",
+        f"place ± {position:.0%}" if position else "",
+        f"angle ± {angle:g}°" if angle else "",
+    ]
+    return ", ".join(filter(None, words)) or "nothing"
 
 
 def measured(folder: Path, arguments: argparse.Namespace, known: set[str]) -> list[dict[str, Any]]:

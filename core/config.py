@@ -244,6 +244,8 @@ class Training:
         seed: Of every random choice.
         light_variation: By which share the light may vary, 0..0.5: above 0 every image is also learned darker and
             brighter by it, which takes three times the work. Held-out images are scored as they are, here and below.
+        blur_variation: How far pictures may be out of focus, the sigma of a Gaussian as a share of the image's width,
+            0..0.02: above 0 every image is also learned blurred by it, which takes twice the work.
         position_variation: By which share of the image's width parts may lie beside their place, across and down,
             0..0.25: above 0 every image is also learned moved into each quarter, which takes five times the work.
         angle_variation: By how many degrees parts may be turned either way, 0..180: the same images are turned, too.
@@ -258,6 +260,7 @@ class Training:
     holdout: float = 0.2
     seed: int = 0
     light_variation: float = 0.0
+    blur_variation: float = 0.0
     position_variation: float = 0.0
     angle_variation: float = 0.0
     calibration: Calibrating = Calibrating.CROSS
@@ -274,15 +277,15 @@ class Training:
         _require(self.weight_decay >= 0, f"The weight decay is {self.weight_decay}; it must not be negative.")
         _require(0 <= self.holdout <= 0.5, f"The hold-out share is {self.holdout}; use 0 to 0.5.")
         _require(0 <= self.light_variation <= 0.5, f"The light variation is {self.light_variation}; use 0 to 0.5.")
+        _require(0 <= self.blur_variation <= 0.02, f"The blur variation is {self.blur_variation}; use 0 to 0.02.")
         position = f"The position variation is {self.position_variation}"
         _require(0 <= self.position_variation <= 0.25, f"{position}; use 0 to 0.25.")
-        _require(
-            0 <= self.angle_variation <= 180, f"The angle variation is {self.angle_variation}; use 0 to 180 degrees."
-        )
+        angle = f"The angle variation is {self.angle_variation}"
+        _require(0 <= self.angle_variation <= 180, f"{angle}; use 0 to 180 degrees.")
         _require(0 <= self.seed < 2**31, f"The seed is {self.seed}; use 0 to 2147483647.")
 
 
-_OF_THE_LINE = ("light_variation", "position_variation", "angle_variation")
+_OF_THE_LINE = ("light_variation", "blur_variation", "position_variation", "angle_variation")
 _BEFORE_CHOICE = {"descriptor_start": DescriptorStart.PUBLISHED, "centre_axes": 0}
 _TRAINING_BEFORE_CHOICE = {"calibration": Calibrating.SPLIT}
 """Of models from before there was a choice."""

@@ -52,6 +52,8 @@ def variation(config: Config) -> str:
     training, told = config.training, []
     if training.light_variation:
         told.append(f"light may vary by ± {percent(training.light_variation)}")
+    if training.blur_variation:
+        told.append(f"pictures may be blurred by up to {percent(training.blur_variation)} of the width")
     if training.position_variation:
         told.append(f"place may vary by ± {percent(training.position_variation)} of the width")
     if training.angle_variation:

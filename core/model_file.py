@@ -33,7 +33,7 @@ from core.version import VERSION
 FORMAT_VERSION = 7
 """2: with the radii of the centres. 3: with their axes, in half precision, which is all that they have. 4: with how a
 whole picture meets the stride. 5: with the second member of an ensemble, whose backbone is the first one's.
-6: with how images are held out. 7: with how much place and angle of a part may vary."""
+6: with how images are held out. 7: with how much focus, place and angle of a part may vary."""
 SUFFIX = ".cfa"
 _KEY = "cfa"
 _FIELDS = frozenset(
@@ -46,6 +46,7 @@ _SECOND = "second."
 _ADDED: dict[tuple[str, str], object] = {
     ("preprocessing", "second_scale"): 0.0,
     ("training", "calibration"): Calibrating.SPLIT,
+    ("training", "blur_variation"): 0.0,
     ("training", "position_variation"): 0.0,
     ("training", "angle_variation"): 0.0,
 }

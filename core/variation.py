@@ -1,4 +1,4 @@
-"""How the same part may come to the camera: in other light, beside its place, turned; it is then also learned so."""
+"""How the same part may come to the camera: in other light, blurred, beside its place, turned; also learned so then."""
 
 from collections.abc import Iterator
 
@@ -14,16 +14,18 @@ _QUARTERS = ((1, 1), (-1, -1), (1, -1), (-1, 1))
 
 def how_many(training: Training) -> int:
     """How many pictures `variants` makes of one."""
-    return len(_exposures(training)) + (len(_QUARTERS) if _moves(training) else 0)
+    blurred = int(training.blur_variation > 0)
+    return len(_exposures(training)) + blurred + (len(_QUARTERS) if _moves(training) else 0)
 
 
 def variants(
     image: NDArray[np.uint8], placement: Placement, training: Training, random: np.random.Generator
 ) -> list[NDArray[np.uint8]]:
-    """The picture as it is and, where light, place or angle may vary, as it may then be.
+    """The picture as it is and, where light, focus, place or angle may vary, as it may then be.
 
-    Light: at both ends. Place and angle: moved once into each quarter and turned, as far as is drawn, in one of the
-    lights by turns. What would come in from beyond the picture is taken for the edge repeated, as plain ground goes on.
+    Light: at both ends. Focus: blurred as far as it may be. Place and angle: moved once into each quarter and turned,
+    as far as is drawn, in one of the lights by turns, and every other one blurred. What would come in from beyond the
+    picture is taken for the edge repeated, as plain ground goes on.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -36,9 +38,13 @@ def variants(
     """
     picture, factors = resized(image, placement), _exposures(training)
     found = [_exposed(cut(picture, placement), factor) for factor in factors]
+    sharp_or_not = [picture]
+    if training.blur_variation > 0:
+        sharp_or_not.append(_blurred(picture, placement, training.blur_variation))
+        found.append(cut(sharp_or_not[-1], placement))
     if _moves(training):
         for number, matrix in enumerate(_drawn(placement, training, random)):
-            moved = cut(_moved(picture, matrix), placement)
+            moved = cut(_moved(sharp_or_not[number % len(sharp_or_not)], matrix), placement)
             found.append(_exposed(moved, factors[number % len(factors)]))
     return found
 
@@ -58,6 +64,15 @@ def _exposed(canvas: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
     if share == 0:
         return canvas
     return np.asarray(np.clip(np.rint(canvas.astype(np.float32) * (1 + share)), 0, 255), np.uint8)
+
+
+def _blurred(picture: NDArray[np.uint8], placement: Placement, share: float) -> NDArray[np.uint8]:
+    """A resized picture, out of focus: a Gaussian whose sigma is a share of the original's width, across and down."""
+    from core.opencv import cv2
+
+    down, across = np.divide(placement.resized, placement.source) * share * placement.source[1]
+    blurred = cv2.GaussianBlur(picture, (0, 0), across, sigmaY=down, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(blurred, np.uint8)
 
 
 def _drawn(placement: Placement, training: Training, random: np.random.Generator) -> Iterator[NDArray[np.float64]]:

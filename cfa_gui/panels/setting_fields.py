@@ -220,6 +220,20 @@ ON_THE_LINE: tuple[Number, ...] = (
         factor=100,
     ),
     Number(
+        "blur_variation",
+        "Blur",
+        "How far pictures may be out of focus on the line, as a share of their width: every picture is also learned "
+        "blurred so (blur variation).",
+        0,
+        2,
+        lambda c: c.training.blur_variation,
+        decimals=1,
+        step=0.1,
+        suffix=" %",
+        prefix="≤ ",
+        factor=100,
+    ),
+    Number(
         "position_variation",
         "Place",
         "How far parts may lie beside their place on the line, as a share of the picture's width: every picture is "

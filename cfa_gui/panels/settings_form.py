@@ -127,17 +127,17 @@ _NARROWEST = 90
 """Pixels of an editor in a row: Qt would ask for more than its text needs, and the window could not be as narrow."""
 
 
-class SettingsRow(SettingsForm):
-    """Few fields beside each other, their labels above them."""
+class SettingsPairs(SettingsForm):
+    """Few fields, two to a row, their labels before them."""
 
     def _lay_out(self, labels: Sequence[QLabel], editors: Sequence[Editor]) -> None:
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(8)
-        grid.setVerticalSpacing(4)
-        for column, (label, editor) in enumerate(zip(labels, editors, strict=True)):
+        grid.setSpacing(8)
+        for place, (label, editor) in enumerate(zip(labels, editors, strict=True)):
+            row, column = divmod(place, 2)
             label.setProperty("role", "caption")
-            grid.addWidget(label, 0, column)
+            grid.addWidget(label, row, 2 * column)
             editor.setMinimumWidth(_NARROWEST)
-            grid.addWidget(editor, 1, column)
-            grid.setColumnStretch(column, 1)
+            grid.addWidget(editor, row, 2 * column + 1)
+            grid.setColumnStretch(2 * column + 1, 1)

@@ -12,7 +12,7 @@ from cfa_gui.models.session import Session
 from cfa_gui.panels import parts
 from cfa_gui.panels.learned import LearnedBox
 from cfa_gui.panels.setting_fields import EXPERT, ON_THE_LINE
-from cfa_gui.panels.settings_form import SettingsForm, SettingsRow
+from cfa_gui.panels.settings_form import SettingsForm, SettingsPairs
 from cfa_gui.panels.words import progress_text
 from cfa_gui.widgets.loss_plot import LossPlot
 from core.config import Calibrating, Config, Training
@@ -92,7 +92,7 @@ class TrainingPanel(parts.Panel):
             self._buttons[name] = choice
         self._remark = parts.caption()
         self._line_title = parts.title("What may vary on the line")
-        self._line = SettingsRow(ON_THE_LINE)
+        self._line = SettingsPairs(ON_THE_LINE)
         self._line_remark = parts.caption()
         self._expert_toggle = QToolButton()
         self._expert_toggle.setText("Expert settings")
@@ -269,7 +269,7 @@ class TrainingPanel(parts.Panel):
 def _times(pictures: int) -> str:
     """What it costs to learn so many pictures of each image."""
     if pictures == 1:
-        return "Light, place and angle as in the pictures."
+        return "Light, focus, place and angle as in the pictures."
     return f"Every picture is learned in {pictures} ways: training takes up to {pictures} times as long."
 
 

@@ -86,6 +86,10 @@ def train(
         float | None,
         typer.Option(metavar="F", help="Share, 0 to 0.5, by which the light may vary: learned darker and brighter."),
     ] = None,
+    blur_variation: Annotated[
+        float | None,
+        typer.Option(metavar="F", help="Share of the width, 0 to 0.02, by which pictures may be blurred (sigma)."),
+    ] = None,
     position_variation: Annotated[
         float | None,
         typer.Option(metavar="F", help="Share of the width, 0 to 0.25, by which parts may lie beside their place."),
@@ -117,6 +121,7 @@ def train(
             holdout=holdout,
             calibration=calibration,
             light_variation=light_variation,
+            blur_variation=blur_variation,
             position_variation=position_variation,
             angle_variation=angle_variation,
             seed=seed,

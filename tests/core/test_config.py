@@ -110,6 +110,7 @@ def test_that_an_unknown_preset_is_refused_with_those_there_are() -> None:
         ("weight_decay", (-1e-9, math.nan, math.inf)),
         ("holdout", (-0.1, 0.51, math.nan)),
         ("light_variation", (-0.1, 0.51, math.nan)),
+        ("blur_variation", (-0.001, 0.021, math.nan)),
         ("position_variation", (-0.01, 0.26, math.nan)),
         ("angle_variation", (-1.0, 181.0, math.nan)),
         ("second_scale", (-1.5, 0.5, 1.0, 4.1, math.nan, 8.0, "large")),
@@ -149,6 +150,7 @@ def test_that_a_setting_out_of_range_or_of_the_wrong_type_is_refused_in_a_senten
         ("batch_size", (1, 256)),
         ("holdout", (0.0, 0.5)),
         ("light_variation", (0.0, 0.5)),
+        ("blur_variation", (0.0, 0.02)),
         ("position_variation", (0.0, 0.25)),
         ("angle_variation", (0, 180.0)),
         ("second_scale", (0.0, 1.01, 4.0)),
@@ -226,6 +228,7 @@ def test_that_a_changed_preset_is_a_custom_one_but_another_seed_or_no_change_is_
 def test_that_another_part_makes_no_preset_a_custom_one_and_comes_along_to_another_preset() -> None:
     region = Region(((0.1, 0.1), (0.9, 0.1), (0.5, 0.9)))
     told: dict[str, Any] = {"light_variation": 0.1, "position_variation": 0.05, "angle_variation": 3.0}
+    told["blur_variation"] = 0.005
     part = preset("fast").with_changes(regions=(region,), **told)
     assert part.preset == "fast"
     assert preset("thorough").for_part_of(part) == preset("thorough").with_changes(regions=(region,), **told)

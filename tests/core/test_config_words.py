@@ -25,3 +25,5 @@ def test_that_what_may_vary_on_the_line_is_told_where_it_may() -> None:
     assert "vary" not in in_words(preset("standard"))
     told = in_words(preset("standard").with_changes(light_variation=0.1, position_variation=0.05, angle_variation=2.5))
     assert told.endswith("; light may vary by ± 10 %; place may vary by ± 5 % of the width; angle may vary by ± 2.5°")
+    told = in_words(preset("standard").with_changes(blur_variation=0.005))
+    assert told.endswith("; pictures may be blurred by up to 0.5 % of the width")

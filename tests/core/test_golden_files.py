@@ -57,3 +57,4 @@ def test_that_a_model_from_before_places_and_angles_varied_was_told_that_they_do
     before, now = (load_model(GOLDEN / f"format-{version}.cfa").config.training for version in (6, 7))
     assert (before.position_variation, before.angle_variation) == (0.0, 0.0)
     assert (now.position_variation, now.angle_variation) == (0.1, 5.0)
+    assert before.blur_variation == now.blur_variation == 0.0

@@ -111,13 +111,42 @@ def test_that_a_varying_angle_turns_the_part_and_does_not_warp_it(size: tuple[in
     assert sorted(int((angle + 40) // 20) for angle in angles) == [0, 1, 2, 3]
 
 
+def spread(canvas: Picture, axis: int) -> float:
+    """Of the light along an axis: the standard deviation of where it lies, pixels."""
+    light = canvas[..., 0].astype(float).sum(axis=1 - axis)
+    places = np.arange(light.size)
+    middle = np.average(places, weights=light)
+    return float(np.sqrt(np.average((places - middle) ** 2, weights=light)))
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 128), (128, 64)])
+def test_that_a_varying_focus_adds_a_picture_blurred_by_that_share_of_its_width(size: tuple[int, int]) -> None:
+    """The network may see a picture squashed: it is squashed blur then."""
+    image = np.zeros((*size, 3), np.uint8)
+    image[size[0] // 2 - 4 : size[0] // 2 + 4, size[1] // 2 - 4 : size[1] // 2 + 4] = 250
+    sharp, blurred = variants(image, laid(size), Training(blur_variation=0.02), drawn())
+    np.testing.assert_array_equal(sharp, apply(image, laid(size)))
+    for axis in (0, 1):
+        sigma = np.sqrt(spread(blurred, axis) ** 2 - spread(sharp, axis) ** 2)
+        assert sigma == pytest.approx(0.02 * size[1] * 64 / size[axis], rel=0.12)
+
+
+def test_that_every_other_moved_picture_is_blurred() -> None:
+    training = Training(blur_variation=0.02, position_variation=0.05)
+    sharpness = [
+        cv2.Laplacian(canvas, cv2.CV_64F).var() for canvas in variants(grain(), laid((64, 64)), training, drawn())
+    ]
+    assert [value > sharpness[0] / 2 for value in sharpness] == [True, False, True, False, True, False]
+
+
 @pytest.mark.parametrize("light", [0.0, 0.1])
+@pytest.mark.parametrize("blur", [0.0, 0.01])
 @pytest.mark.parametrize("position", [0.0, 0.1])
 @pytest.mark.parametrize("angle", [0.0, 5.0])
 def test_that_it_is_known_beforehand_how_many_pictures_there_will_be(
-    light: float, position: float, angle: float
+    light: float, blur: float, position: float, angle: float
 ) -> None:
-    training = Training(light_variation=light, position_variation=position, angle_variation=angle)
+    training = Training(light_variation=light, blur_variation=blur, position_variation=position, angle_variation=angle)
     assert len(variants(grain(), laid((64, 64)), training, drawn())) == how_many(training)
 
 
@@ -139,6 +168,7 @@ def test_that_the_same_draw_gives_the_same_pictures_and_another_others() -> None
 @pytest.mark.usefixtures("shared_backbone")
 @pytest.mark.parametrize(("changes", "change"), [
     ({"light_variation": 0.3}, lambda image: (image * 0.7).astype(np.uint8)),
+    ({"blur_variation": 0.02}, lambda image: cv2.GaussianBlur(image, (0, 0), 0.02 * image.shape[1])),
     ({"position_variation": 0.2}, lambda image: np.roll(image, (5, 5), axis=(0, 1))),
 ])  # fmt: skip
 def test_that_a_model_told_what_varies_takes_such_a_part_for_less_of_a_defect(

@@ -54,7 +54,9 @@ def test_that_training_prints_one_json_object_for_machines(cfa: Command, parts: 
 
 def test_that_every_option_of_training_reaches_the_model(cfa: Command, parts: Path, tmp_path: Path) -> None:
     options = "--image-size 48 --bank mean --bank-ratio 2 --descriptor-ratio 4 --epochs 2 --holdout 0.25 --seed 7"
-    options += " --light-variation 0.1 --position-variation 0.05 --angle-variation 3 --calibration split"
+    options += (
+        " --light-variation 0.1 --blur-variation 0.01 --position-variation 0.05 --angle-variation 3 --calibration split"
+    )
     done = cfa("train", parts, "--out", tmp_path / "part.cfa", "--backbone", "lite0", *options.split(), "--json")
     assert done.status == 0
     config = load_model(tmp_path / "part.cfa").config
@@ -62,7 +64,7 @@ def test_that_every_option_of_training_reaches_the_model(cfa: Command, parts: Pa
     assert (config.method.bank.value, config.method.bank_ratio, config.method.descriptor_ratio) == ("mean", 2, 4)
     assert (config.training.epochs, config.training.holdout, config.training.seed) == (2, 0.25, 7)
     assert (config.training.light_variation, config.training.position_variation) == (0.1, 0.05)
-    assert config.training.angle_variation == 3.0
+    assert (config.training.angle_variation, config.training.blur_variation) == (3.0, 0.01)
     assert config.training.calibration.value == "split"
 
 
