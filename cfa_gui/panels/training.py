@@ -269,7 +269,7 @@ class TrainingPanel(parts.Panel):
 def _times(pictures: int) -> str:
     """What it costs to learn so many pictures of each image."""
     if pictures == 1:
-        return "Light, focus, place and angle as in the pictures."
+        return "Light, blur, place and angle as in the pictures."
     return f"Every picture is learned in {pictures} ways: training takes up to {pictures} times as long."
 
 
