@@ -199,7 +199,7 @@ def _measure_shapes(network: CfaModel, features: Features, run: Run) -> None:
 
     def report(done: int) -> None:
         run.cancel.check()
-        run.report(Progress(Phase.MEASURING, done, count))
+        run.report(Progress(Phase.MEASURING, done, count, _counted_in(run)))
 
     def report_shapes(done: int) -> None:
         run.cancel.check()
@@ -257,7 +257,7 @@ def _build_bank(network: CfaModel, features: Features, run: Run) -> None:
 
     def report(done: int) -> None:
         run.cancel.check()
-        run.report(Progress(Phase.BANK, done, len(features)))
+        run.report(Progress(Phase.BANK, done, len(features), _counted_in(run)))
 
     def report_clustering(done: int, total: int) -> None:
         run.cancel.check()
@@ -275,6 +275,11 @@ def _build_bank(network: CfaModel, features: Features, run: Run) -> None:
             f"The images give only {len(bank)} patches; K + J = {minimum} are needed. Use a larger image size."
         )
     network.set_bank(bank)
+
+
+def _counted_in(run: Run) -> str:
+    """What is learned from: where something may vary, several pictures of each image."""
+    return "images" if how_many(run.config.training) == 1 else "pictures"
 
 
 def _optimise(

@@ -58,7 +58,7 @@ class Progress:
         phase: What is being done.
         done: Units finished in this phase.
         total: Units in this phase; 0 where it is not known.
-        unit: What is counted ("images", "epochs", "batches", "centres").
+        unit: What is counted ("images", "pictures", "epochs", "batches", "centres").
         step: In the training phase, the latest record; otherwise None.
         part: Which member of an ensemble it is, from 1.
         parts: How many members there are; 1 for what is done with all of them at once.

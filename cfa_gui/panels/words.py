@@ -23,7 +23,8 @@ PHASES = {
     Phase.EXPORTING: "Exporting the model",
     Phase.CHECKING: "Comparing with the original",
 }
-_ONE = {"images": "image", "epochs": "epoch", "batches": "batch", "models": "model", "pages": "page"}
+_ONE = {"batches": "batch"}
+"""Of one: other units lose their s."""
 
 
 def progress_text(progress: Progress, estimate: Estimate) -> str:
@@ -32,10 +33,10 @@ def progress_text(progress: Progress, estimate: Estimate) -> str:
     turn = f"Held out, {progress.turn} of {progress.turns}: " if progress.turn else ""
     words = [f"{turn}{PHASES[progress.phase]}{part}"]
     if progress.total > 0:
-        unit = _ONE.get(progress.unit, progress.unit) if progress.total == 1 else progress.unit
+        unit = _ONE.get(progress.unit, progress.unit.removesuffix("s")) if progress.total == 1 else progress.unit
         words.append(f"{_amount(progress.done)} of {_amount(progress.total)} {unit}")
-    if estimate.rate is not None and progress.unit == "images":
-        words.append(f"{estimate.rate:.1f} images/s")
+    if estimate.rate is not None and progress.unit in ("images", "pictures"):
+        words.append(f"{estimate.rate:.1f} {progress.unit}/s")
     if estimate.seconds_left is not None:
         words.append(f"{'about ' if estimate.roughly else ''}{clock_text(estimate.seconds_left)} left")
     return " · ".join(words)

@@ -261,6 +261,8 @@ def test_that_progress_reads_as_a_line() -> None:
     assert text == "Computing features · 20 of 60 images · 12.3 images/s · 0:41 left"
     assert progress_text(Progress(Phase.TRAINING, 1.5, 30, "epochs"), Estimate()) == "Learning · 1.5 of 30 epochs"
     assert progress_text(Progress(Phase.TRAINING, 0.5, 1, "epochs"), Estimate()) == "Learning · 0.5 of 1 epoch"
+    text = progress_text(Progress(Phase.MEASURING, 7, 500, "pictures"), Estimate(12.34))
+    assert text == "Measuring how good parts vary · 7 of 500 pictures · 12.3 pictures/s"
     shapes = Progress(Phase.SHAPES, 1080, 2160, "centres")
     assert progress_text(shapes, Estimate()) == "Shaping the memory of good · 1,080 of 2,160 centres"
     assert progress_text(Progress(Phase.INSPECTING, 1, 1_234_567), Estimate()).endswith("1 of 1,234,567 images")

@@ -12,6 +12,7 @@ from core.images import read_image
 from core.inspection import Inspector
 from core.opencv import cv2
 from core.placement import Placement, apply, place
+from core.progress import Phase, Progress
 from core.samples import Sample
 from core.training import train
 from core.variation import how_many, variants
@@ -201,3 +202,16 @@ def test_that_every_image_is_moved_its_own_way_and_the_same_way_again(
     assert len(set(first)) == len(parts)
     assert first == again
     assert not set(first) & set(other)
+
+
+@pytest.mark.usefixtures("shared_backbone")
+@pytest.mark.parametrize(("changes", "unit", "each"), [({}, "images", 1), ({"blur_variation": 0.01}, "pictures", 2)])
+def test_that_a_training_counts_images_as_long_as_each_is_learned_from_once(
+    changes: dict[str, float], unit: str, each: int, parts: Sequence[Sample]
+) -> None:
+    told: list[Progress] = []
+    train(parts, TINY.with_changes(epochs=0, holdout=0.0, bank="global", **changes), device="cpu", report=told.append)
+    learned = [(progress.unit, progress.total) for progress in told if progress.phase is Phase.BANK]
+    assert set(learned) == {(unit, each * len(parts))}
+    read = [(progress.unit, progress.total) for progress in told if progress.phase is Phase.FEATURES]
+    assert set(read) == {("images", len(parts))}
