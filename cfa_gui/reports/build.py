@@ -147,7 +147,7 @@ def _threshold(threshold: Threshold, calibration: Calibration, *, measured: bool
 def _label_words(results: Results) -> Iterator[str]:
     yield _LABELS
     if count := results.known.held_out:
-        yield f"So {'does' if count == 1 else 'do'} {counted(count, 'good image')} held out from the training."
+        yield f"Known to be good are also {counted(count, 'image')} held out from the training."
     if any(image.learned and image.label is not None for image in results.scored):
         yield "Images that the model has learned from do not count."
     if results.threshold.lower is not None:

@@ -175,7 +175,7 @@ def test_that_held_out_images_count_where_no_good_folder_was_inspected(found: Fo
     assert values["false-alarm rate"] == f"{above} of {len(CALIBRATION)} good parts"
     assert "image AUROC" in values
     assert "known<br>good" in text_of(report)
-    assert f"So do {len(CALIBRATION)} good images held out from the training." in text_of(report)
+    assert f"Known to be good are also {len(CALIBRATION)} images held out from the training." in text_of(report)
 
 
 def test_that_images_that_the_model_has_learned_from_do_not_count(found: Found) -> None:
