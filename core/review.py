@@ -218,6 +218,12 @@ class ReviewStore:
                     (project,),
                 )
             )
+            of_good = run(
+                "SELECT path FROM image JOIN label ON label.image = image.id "
+                "WHERE project = ? AND user = ? AND label = ?",
+                (project, BY_FOLDER, Label.GOOD.value),
+            )
+            good_by_folder = frozenset(Path(path) for (path,) in of_good)
             row = run("SELECT model FROM project WHERE id = ?", (project,)).fetchone()
             if row is None:
                 raise StoreError(
@@ -229,7 +235,7 @@ class ReviewStore:
                 for image, path, name, kind, mask in images
             )
             if model is None:
-                return Stored(samples)
+                return Stored(samples, good_by_folder)
             identity, path = run("SELECT identity, path FROM model WHERE id = ?", (model,)).fetchone()
             scores = self._scores(run, project, model)
             text = run(
@@ -237,7 +243,7 @@ class ReviewStore:
                 (project, model),
             ).fetchone()
             threshold = None if text is None else Threshold.from_json(json.loads(text[0]))
-        return Stored(samples, scores, identity, Path(path), threshold)
+        return Stored(samples, good_by_folder, scores, identity, Path(path), threshold)
 
     def rows(self, project: int) -> list[dict[str, Any]]:
         """One row an image with score, verdict, label and where each comes from; see `COLUMNS`."""

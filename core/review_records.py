@@ -63,6 +63,7 @@ class Stored:
 
     Attributes:
         samples: The images, in the order they came in; their labels are the latest.
+        good_by_folder: Those that lie in a folder of good images, whatever a person said since.
         scores: The latest result of each image by the model in use.
         model_identity: Of the model that the latest score or threshold comes from; "" where there is none.
         model_path: Where that model was last seen; None where there is none.
@@ -70,6 +71,7 @@ class Stored:
     """
 
     samples: tuple[Sample, ...]
+    good_by_folder: frozenset[Path] = frozenset()
     scores: Mapping[Path, Scored] = field(default_factory=dict)
     model_identity: str = ""
     model_path: Path | None = None

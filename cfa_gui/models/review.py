@@ -110,7 +110,7 @@ class Review:
         self.failed: NDArray[np.bool_] = np.empty(0, np.bool_)
         self.learned: NDArray[np.bool_] = np.empty(0, np.bool_)
         self._kept: NDArray[np.int8] = np.empty(0, np.int8)
-        self._from_folder: NDArray[np.int8] = np.empty(0, np.int8)
+        self._good_by_folder: NDArray[np.bool_] = np.empty(0, np.bool_)
         self._taught: frozenset[Path] = frozenset()
         self._calibration = Calibration()
         self.messages: dict[int, str] = {}
@@ -142,7 +142,7 @@ class Review:
         given = np.array([GROUP_OF[s.label] for s in fresh], np.int8)
         self.groups = np.concatenate([self.groups, given])
         self._kept = np.concatenate([self._kept, given])
-        self._from_folder = np.concatenate([self._from_folder, given])
+        self._good_by_folder = np.concatenate([self._good_by_folder, given == Group.GOOD])
         self.learned = np.concatenate([self.learned, np.array([s.path in self._taught for s in fresh], np.bool_)])
         self.failed = np.concatenate([self.failed, np.zeros(len(fresh), np.bool_)])
         self._sorted = None
@@ -165,6 +165,11 @@ class Review:
     def set_calibration(self, calibration: Calibration) -> None:
         """The model's: its held-out images are good ones, see `known`."""
         self._calibration = calibration
+        self._sorted = None
+
+    def note_good_folders(self, paths: frozenset[Path]) -> None:
+        """Say of which images it was their folder that called them good, where the labels are a person's since."""
+        self._good_by_folder = np.array([sample.path in paths for sample in self.samples], np.bool_)
         self._sorted = None
 
     @property
@@ -249,7 +254,7 @@ class Review:
         where = self.judged_by_a_person
         scores, groups = self.scores[where], self.groups[where]
         defect = groups == Group.DEFECT
-        given = (groups == Group.GOOD) & (self._from_folder[where] == Group.GOOD)
+        given = (groups == Group.GOOD) & self._good_by_folder[where]
         if given.any() or not where.any():
             return Known(scores, defect, 0)
         return Known(*self._calibration.beside(scores, defect), len(self._calibration.scores))

@@ -147,6 +147,7 @@ class Session(QObject):
         """The images of a review that was kept, with their labels and results; the model is there already."""
         self.clear_images()
         self.review.add(stored.samples)
+        self.review.note_good_folders(stored.good_by_folder)
         for place, sample in enumerate(stored.samples):
             result = stored.scores.get(sample.path)
             if result is not None and result.score is not None:

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
@@ -62,6 +63,19 @@ def resumed(bench: Bench, qtbot: QtBot) -> Bench:
     return again
 
 
+def test_that_after_a_restart_it_is_still_known_who_called_a_part_good(bench: Bench, qtbot: QtBot) -> None:
+    reviewed(bench)
+    bench.session.select(tuple(np.flatnonzero(bench.session.review.groups == Group.GOOD)), 0)
+    bench.parts.review.unlabel()
+    bench.session.select((7,), 7)
+    bench.parts.review.good()  # by hand: held-out parts go on to count beside it
+    saved(bench)
+    again = resumed(bench, qtbot).session.review
+    before = bench.session.review.known()
+    assert again.known().held_out == before.held_out > 0
+    assert again.known().defect.tolist() == before.defect.tolist()
+
+
 def test_that_the_store_has_what_the_window_says_is_saved(bench: Bench) -> None:
     reviewed(bench)
     with stored(bench) as store:
@@ -105,6 +119,7 @@ def test_that_a_review_is_gone_on_with_exactly_where_it_was(bench: Bench, qtbot:
     assert [sample.path for sample in session.review.samples] == [sample.path for sample in before.review.samples]
     assert session.review.groups.tolist() == before.review.groups.tolist()
     assert session.review.scores.tolist() == before.review.scores.tolist()
+    assert session.review.known().held_out == before.review.known().held_out == 0
     assert session.threshold == before.threshold
     assert (session.current, session.shown) == (2, Collection.REVIEW)
     again.until_idle()

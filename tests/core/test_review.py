@@ -67,6 +67,9 @@ def test_that_a_review_comes_back_as_it_was_left(store: ReviewStore, project: in
         stored = read.load(project)
         assert [sample.path for sample in stored.samples] == [first, second, third, fourth]
         assert [sample.label for sample in stored.samples] == [Label.DEFECT, None, Label.DEFECT, Label.GOOD]
+        assert stored.good_by_folder == {sample.path for sample in images if sample.label is Label.GOOD}
+        assert fourth not in stored.good_by_folder  # a person said so
+        assert second in stored.good_by_folder  # though a person took the label off
         assert stored.scores == {result.path: result for result in results}
         assert stored.threshold == LINE
         assert (stored.model_identity, stored.model_path) == (MODEL, images[0].path.parents[1] / "part.cfa")
