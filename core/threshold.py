@@ -52,7 +52,7 @@ class BestF1:
     """Chosen from labelled images, good and defective; see `best_f1_threshold`.
 
     Attributes:
-        images: Labelled images that it was chosen from.
+        images: Labelled images that it was chosen from, held-out good ones among them where they counted.
         f1: What it reaches on them, 0..1.
     """
 
