@@ -48,6 +48,8 @@ class Rows:
 def table(rows: Sequence[Row], columns: Sequence[str] = ("dataset", "method", "protocol")) -> str:
     """Markdown: one line for each value of the columns, mean ± deviation over the seeds, then the mean over the sets.
 
+    There is no mean of what was not measured on all sets: it could not be compared.
+
     Args:
         rows: In the order of the lines.
         columns: What makes rows one line; settings may stand among them.
@@ -58,11 +60,12 @@ def table(rows: Sequence[Row], columns: Sequence[str] = ("dataset", "method", "p
     for key, group in groups.items():
         seeds = " ".join(str(row["seed"]) for row in group)
         lines.append([*key, seeds, *(spread(_values(group, name)) for name in SHOWN)])
-    if "dataset" in columns and len({row["dataset"] for row in rows}) > 1:
+    sets = {row["dataset"] for row in rows}
+    if "dataset" in columns and len(sets) > 1:
         others = [name for name in columns if name != "dataset"]
         for key, group in _grouped(rows, others).items():
-            means = [_mean_over_sets(group, name) for name in SHOWN]
-            lines.append(["**mean**", *key, "", *means])
+            if {row["dataset"] for row in group} == sets:
+                lines.append(["**mean**", *key, "", *(_mean_over_sets(group, name) for name in SHOWN)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -38,3 +38,8 @@ def test_that_the_table_has_the_mean_over_the_sets_of_the_means_over_the_seeds()
 
 def test_that_a_figure_that_is_missing_is_a_dash() -> None:
     assert spread([]) == "–"
+
+
+def test_that_a_method_that_was_not_measured_on_all_sets_has_no_mean() -> None:
+    text = table([row(0, 0.5), row(0, 0.9, dataset="b"), row(0, 1.0, method="PaDiM")])
+    assert [line.split(" | ")[1] for line in text.splitlines() if line.startswith("| **mean** |")] == [OURS]
