@@ -1,10 +1,13 @@
 """Rows of results: one CSV that can be gone on with, and a table over the seeds."""
 
 import csv
+import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from core.model_file import ADDED_SETTINGS
 
 Row = Mapping[str, Any]
 FIELDS = (
@@ -15,7 +18,7 @@ FIELDS = (
 )  # fmt: skip
 SHOWN = ("image_auroc", "pixel_auroc", "aupro", "f1_max", "false_alarm_rate", "miss_rate")
 OURS = "CFA (ours)"
-_KEY = ("dataset", "method", "protocol", "settings", "seed")
+_KEY = ("dataset", "method", "protocol", "seed")
 
 
 class Rows:
@@ -30,8 +33,7 @@ class Rows:
 
     def find(self, wanted: Row) -> dict[str, Any] | None:
         """The row of that data set, method, protocol, settings and seed."""
-        key = [str(wanted[name]) for name in _KEY]
-        return next((row for row in self._rows if [str(row[name]) for name in _KEY] == key), None)
+        return next((row for row in self._rows if _key(row) == _key(wanted)), None)
 
     def add(self, row: dict[str, Any]) -> None:
         """Keep a row; the file is whole at every moment."""
@@ -43,6 +45,15 @@ class Rows:
             writer.writeheader()
             writer.writerows(self._rows)
         partial.replace(self._path)
+
+
+def _key(row: Row) -> tuple[Any, ...]:
+    """What makes a row: settings that came later do not count as long as they are what all models had before."""
+    settings = json.loads(row["settings"])
+    for (group, name), before in ADDED_SETTINGS.items():
+        if settings.get(group, {}).get(name) == before:
+            del settings[group][name]
+    return *(str(row[name]) for name in _KEY), settings
 
 
 def table(rows: Sequence[Row], columns: Sequence[str] = ("dataset", "method", "protocol")) -> str:

@@ -43,7 +43,7 @@ _FIELDS = frozenset(
 _BACKBONE = "backbone."
 _SECOND = "second."
 """Before the names of the second member's tensors."""
-_ADDED: dict[tuple[str, str], object] = {
+ADDED_SETTINGS: dict[tuple[str, str], object] = {
     ("preprocessing", "second_scale"): 0.0,
     ("training", "calibration"): Calibrating.SPLIT,
     ("training", "blur_variation"): 0.0,
@@ -107,7 +107,7 @@ def identity(trained: TrainedModel) -> str:
     Threshold, date and the record of the training take no part.
     """
     content = trained.config.to_json()
-    for (group, name), before in _ADDED.items():
+    for (group, name), before in ADDED_SETTINGS.items():
         if content[group][name] == before:
             del content[group][name]
     settings = json.dumps(content, sort_keys=True)

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,14 @@ def test_that_another_seed_or_method_is_another_row(tmp_path: Path) -> None:
     rows.add(row(0, 0.5))
     assert rows.find(row(1, 0.5)) is None
     assert rows.find(row(0, 0.5, method="PaDiM")) is None
+
+
+def test_that_a_row_is_found_though_the_program_has_more_settings_since(tmp_path: Path) -> None:
+    rows = Rows(tmp_path / "rows.csv")
+    rows.add({**row(0, 0.5), "settings": json.dumps({"training": {"seed": 0}})})
+    for blur, found in ((0.0, True), (0.005, False)):
+        wanted = {**row(0, 0.0), "settings": json.dumps({"training": {"blur_variation": blur, "seed": 0}})}
+        assert (rows.find(wanted) is not None) is found
 
 
 def test_that_the_table_has_the_mean_over_the_sets_of_the_means_over_the_seeds() -> None:
