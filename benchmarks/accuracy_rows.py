@@ -33,7 +33,8 @@ class Rows:
 
     def find(self, wanted: Row) -> dict[str, Any] | None:
         """The row of that data set, method, protocol, settings and seed."""
-        return next((row for row in self._rows if _key(row) == _key(wanted)), None)
+        key = _key(wanted)
+        return next((row for row in self._rows if _key(row) == key), None)
 
     def add(self, row: dict[str, Any]) -> None:
         """Keep a row; the file is whole at every moment."""

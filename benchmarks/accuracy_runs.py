@@ -60,8 +60,8 @@ class Job:
         """What tells this row from others."""
         ours = self.method == OURS
         whole = self.config.to_json()
-        if not (ours and whole["preprocessing"]["second_scale"]):
-            del whole["preprocessing"]["second_scale"]  # rows from before the setting, and peers, have one scale
+        if not ours:
+            del whole["preprocessing"]["second_scale"]  # peers have one scale
         held_out = {name: whole["training"][name] for name in ("holdout", "calibration")}
         settings = whole if ours else {"preprocessing": whole["preprocessing"], **held_out}
         return {

@@ -112,8 +112,12 @@ class Threshold:
         """
         return replace(self, lower=lower)
 
-    def sentence(self) -> str:
-        """In plain words how it was chosen."""
+    def sentence(self, besides: str = "") -> str:
+        """In plain words how it was chosen.
+
+        Args:
+            besides: A sentence on the threshold, said before that on its second line.
+        """
         match self.policy:
             case FalseAlarmRate(rate, images, parts):
                 text = (
@@ -124,7 +128,8 @@ class Threshold:
                 text = f"Set where F1 is highest on {counted(images, 'labelled image')}: F1 is {f1:.3f}."
             case Manual():
                 text = "Set by hand."
-        return text if self.lower is None else f"{text} Scores above {self.lower:.4g} are uncertain."
+        lower = "" if self.lower is None else f"Scores above {self.lower:.4g} are uncertain."
+        return " ".join(filter(None, (text, besides, lower)))
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries, strings and numbers; floats survive `json.dumps` and `json.loads` exactly."""

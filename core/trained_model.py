@@ -81,11 +81,12 @@ class Calibration:
 
     def sentence(self, threshold: Threshold) -> str:
         """How a threshold was chosen and, where it promises nothing, how many held-out images it flags."""
-        chosen = threshold.sentence()
         if not self.scores or isinstance(threshold.policy, FalseAlarmRate):
-            return chosen
+            return threshold.sentence()
         flagged = sum(score > threshold.value for score in self.scores)
-        return f"{chosen} It flags {flagged or 'none'} of {counted(len(self.scores), 'held-out good image')}."
+        return threshold.sentence(
+            f"It flags {flagged or 'none'} of {counted(len(self.scores), 'held-out good image')}."
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,12 +40,12 @@ class ThresholdController(QObject):
 
     @Slot(bool)
     def use_band(self, wanted: bool) -> None:
-        """Begin or end the uncertain band; it begins a quarter of the way down to the lowest score."""
+        """Begin or end the uncertain band; it begins a quarter of the way down to the lowest score known."""
         threshold = self._session.threshold
         if threshold is None:
             return
-        scores = self._session.review.scores[self._session.review.scored]
-        lowest = float(scores.min()) if scores.size else 0.0
+        review = self._session.review
+        lowest = float(min((*review.scores[review.scored], *self._session.calibration.scores), default=0.0))
         reach = threshold.value - lowest if lowest < threshold.value else abs(threshold.value)
         lower = threshold.value - reach / 4
         self._session.set_threshold(replace(threshold, lower=lower if wanted else None))

@@ -18,7 +18,7 @@ from core.presets import preset
 from core.progress import Progress
 from core.review_records import Project, Stored
 from core.threshold import Threshold
-from core.trained_model import TrainedModel
+from core.trained_model import Calibration, TrainedModel
 
 
 class Collection(StrEnum):
@@ -90,6 +90,11 @@ class Session(QObject):
         self.selection: tuple[int, ...] = ()
 
     @property
+    def calibration(self) -> Calibration:
+        """The good images that were held out from the model; empty where there is no model."""
+        return self.model.calibration if self.model else Calibration()
+
+    @property
     def state(self) -> RunState:
         """The long task of the moment."""
         return self._state
@@ -114,7 +119,7 @@ class Session(QObject):
                 has_model=self.model is not None,
                 images=len(self.review),
                 scored=int(self.review.scored.sum()),
-                held_out=len(self.model.calibration.scores) if self.model else 0,
+                held_out=len(self.calibration.scores),
                 selected=len(self.selection) if review else 0,
                 can_undo=self.review.can_undo,
                 read_only=self.keeping is Keeping.READ_ONLY,
@@ -246,8 +251,7 @@ class Session(QObject):
         """An empty review."""
         self.review = Review()
         self.review.set_learned(self.learned)
-        if self.model is not None:
-            self.review.set_calibration(self.model.calibration)
+        self.review.set_calibration(self.calibration)
         self.earlier = None
         self.maps.clear()
         if self.shown is Collection.REVIEW:

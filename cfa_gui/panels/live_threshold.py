@@ -42,13 +42,14 @@ class LiveThreshold(parts.Panel):
     def refresh(self) -> None:
         """Take over what the session says; nothing is shown where there is no threshold."""
         session = self._session
-        model, threshold, first = session.model, session.threshold, session.first_threshold
-        self.setVisible(model is not None and threshold is not None and not self._on_wall)
-        if model is None or threshold is None:
+        threshold, first = session.threshold, session.first_threshold
+        shown = session.model is not None and threshold is not None and not self._on_wall
+        self.setVisible(shown)
+        if not shown or threshold is None:
             return
         values = [threshold.value, *([] if first is None else [first.value])]
         low, high = min(0.0, *values), max(2 * (first or threshold).value, *values)
         self._slider.set_range(low, high)
         self._slider.set_value(threshold.value)
-        self._why.setText(model.calibration.sentence(threshold))
+        self._why.setText(session.calibration.sentence(threshold))
         self._reset.setVisible(first is not None and threshold != first)

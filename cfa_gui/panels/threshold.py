@@ -18,7 +18,6 @@ from cfa_gui.widgets.score_histogram import ScoreHistogram
 from cfa_gui.widgets.stat import Stat
 from core.metrics import Confusion, image_auroc, precision_recall_curve, roc_curve
 from core.threshold import FalseAlarmRate, percent
-from core.trained_model import Calibration
 
 CELL_FILTER = {
     "true_good": Show.TRUE_GOOD,
@@ -198,7 +197,7 @@ class ThresholdPanel(parts.Panel):
         for part in (self._slider, self._reset, self._band):
             part.setEnabled(allowed.threshold)
         self._best.setEnabled(allowed.threshold and session.review.has_both_classes())
-        calibration = self._calibration()
+        calibration = session.calibration
         self._set_rate.setEnabled(bool(calibration.scores))
         self._rate.setEnabled(self._set_rate.isEnabled())
         self._rate.setToolTip(
@@ -225,22 +224,17 @@ class ThresholdPanel(parts.Panel):
         """Other scores or labels: histogram, range and curves anew."""
         session = self._session
         review = session.review
-        self._histogram.set_scores(review.scores, review.groups, self._calibration().scores)
+        self._histogram.set_scores(review.scores, review.groups, session.calibration.scores)
         self._fit_sliders()
         self._draw_curves()
         self._on_threshold()
         self._on_current()
         self._on_state()
 
-    def _calibration(self) -> Calibration:
-        """The model's; empty where there is no model."""
-        model = self._session.model
-        return model.calibration if model else Calibration()
-
     def _span(self) -> tuple[float, float]:
         """What the slider spans: all scores, those of held-out images, both thresholds, and a little room."""
         session = self._session
-        values = [*session.review.scores[session.review.scored], *self._calibration().scores]
+        values = [*session.review.scores[session.review.scored], *session.calibration.scores]
         for threshold in (session.threshold, session.first_threshold):
             if threshold is not None:
                 values.append(threshold.value)
@@ -281,7 +275,8 @@ class ThresholdPanel(parts.Panel):
         lower = threshold.lower if threshold else None
         self._histogram.set_threshold(value)
         self._histogram.set_lower(lower)
-        self._sentence.setText(self._calibration().sentence(threshold) if threshold else "There is no threshold yet.")
+        words = self._session.calibration.sentence(threshold) if threshold else "There is no threshold yet."
+        self._sentence.setText(words)
         self._band.blockSignals(True)  # noqa: FBT003  Qt's way
         self._band.setChecked(lower is not None)
         self._band.blockSignals(False)  # noqa: FBT003  Qt's way

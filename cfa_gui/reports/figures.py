@@ -123,9 +123,9 @@ def _outline(bars: Bars, span: Span) -> Iterator[str]:
     across, up, joined = bars.outline(_LEAST * top / (_y(0) - _y(1)))
     path = ""
     for index, (x, y) in enumerate(zip(across, up, strict=True)):
-        if joined[index] or (index and joined[index - 1]):
-            begins = index == 0 or not joined[index - 1]
-            path += f"{'M' if begins else 'L'}{_x(span, float(x)):.2f},{_y(float(y) / top):.2f}"
+        before = joined[index - 1]  # the last point is joined to none
+        if before or joined[index]:
+            path += f"{'L' if before else 'M'}{_x(span, float(x)):.2f},{_y(float(y) / top):.2f}"
     if path:
         yield f'<path d="{path}" fill="none" stroke="{LIGHT.text}" stroke-width="1"/>'
 

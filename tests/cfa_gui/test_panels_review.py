@@ -82,6 +82,9 @@ def test_that_a_model_shows_its_held_out_parts_and_takes_a_threshold_before_anyt
     assert "It flags 2 of 3 held-out good images." in texts_of(panel)
     assert panel._slider._low <= 1.0
     assert panel._slider._high >= 3.0
+    panel._band.click()
+    assert bench.session.threshold is not None
+    assert bench.session.threshold.lower == 1.5 - (1.5 - 1.0) / 4  # on the way to the lowest held-out part
     bench.session.set_model(fake_model(scores=(), threshold=manual(2.5)), None)
     assert not panel._histogram.has_data()
     assert not panel._slider.isEnabled()

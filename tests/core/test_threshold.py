@@ -310,6 +310,11 @@ def test_that_a_promise_and_a_model_without_held_out_images_have_the_threshold_s
     assert Calibration().sentence(manual_threshold(1.0)) == "Set by hand."
 
 
+def test_that_the_second_line_is_told_last() -> None:
+    told = Calibration(("a", "b"), (1.0, 3.0)).sentence(manual_threshold(2.0, lower=1.5))
+    assert told == "Set by hand. It flags 1 of 2 held-out good images. Scores above 1.5 are uncertain."
+
+
 policies = st.one_of(
     st.builds(FalseAlarmRate, st.floats(0, 1, exclude_min=True, exclude_max=True), st.integers(1, 10**6)),
     st.builds(FalseAlarmRate, st.just(0.05), st.integers(40, 10**6), st.integers(1, 40)),
