@@ -275,7 +275,9 @@ class ThresholdPanel(parts.Panel):
         lower = threshold.lower if threshold else None
         self._histogram.set_threshold(value)
         self._histogram.set_lower(lower)
-        words = self._session.calibration.sentence(threshold) if threshold else "There is no threshold yet."
+        words = "There is no threshold yet."
+        if threshold is not None:  # the lower line has a number of its own below, and here no room
+            words = self._session.calibration.sentence(threshold.with_lower(None))
         self._sentence.setText(words)
         self._band.blockSignals(True)  # noqa: FBT003  Qt's way
         self._band.setChecked(lower is not None)

@@ -85,6 +85,11 @@ def test_that_a_model_shows_its_held_out_parts_and_takes_a_threshold_before_anyt
     panel._band.click()
     assert bench.session.threshold is not None
     assert bench.session.threshold.lower == 1.5 - (1.5 - 1.0) / 4  # on the way to the lowest held-out part
+    bench.parts.threshold.false_alarm_rate(0.3)
+    assert bench.session.threshold.lower is not None
+    sentence = panel._sentence
+    lines = sentence.heightForWidth(panel._controls.width()) / sentence.fontMetrics().lineSpacing()
+    assert lines <= 2.5  # there is room for two beside the lower line
     bench.session.set_model(fake_model(scores=(), threshold=manual(2.5)), None)
     assert not panel._histogram.has_data()
     assert not panel._slider.isEnabled()
