@@ -73,7 +73,6 @@ class ThresholdPanel(parts.Panel):
         self._roc = CurvePlot()
         self._precision_recall = CurvePlot()
         self._charts = QTabWidget()
-        self._charts.setDocumentMode(True)
         self._charts.addTab(self._histogram, "Scores")
         self._charts.addTab(self._roc, "ROC")
         self._charts.addTab(self._precision_recall, "Precision–recall")

@@ -1,11 +1,13 @@
-"""The set `brick` of decisions 14 and 15, synthetic: a real texture cut at random angles, small faint defects drawn in.
+"""Sets of a real texture, cut at random angles, with small faint defects drawn in.
 
-    python benchmarks/brick.py FOLDER        (needs scikit-image, which the extra peers brings)
+    python benchmarks/textures.py FOLDER [brick gravel grass]        (needs scikit-image, which the extra peers brings)
 
+FOLDER/brick is the set of decisions 14, 15, 19 and 20; no decision was taken by looking at the other two. Of each,
 100 images to train on come from the left half; 40 good ones and 60 with a spot, a scratch or a smear come from
-the right half, so that no tested brick was ever learned.
+the right half, so that no tested place was ever learned.
 """
 
+import argparse
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +21,10 @@ from core.opencv import cv2
 
 SIDE, CUT, SEED = 256, 220, 7
 Grey = NDArray[np.floating]
+
+
+TEXTURES = ("brick", "gravel", "grass")
+"""Photographs, 512 × 512, that scikit-image brings along."""
 
 
 def cut(texture: Grey, random: np.random.Generator, *, right: bool) -> Grey:
@@ -67,13 +73,9 @@ def write(path: Path, image: Grey) -> None:
     path.write_bytes(cv2.imencode(".png", np.clip(image, 0, 255).astype(np.uint8))[1].tobytes())
 
 
-def main() -> None:
-    found = find_spec("skimage")
-    if found is None or found.origin is None:
-        sys.exit('The set needs scikit-image. Install it with: pip install "cfa-gui[peers]"')
-    data = np.fromfile(Path(found.origin).parent / "data/brick.png", np.uint8)
-    texture = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))
-    folder, random = Path(sys.argv[1]), np.random.default_rng(SEED)
+def make(texture: Grey, folder: Path) -> None:
+    """The set of one texture, in MVTec AD layout."""
+    random = np.random.default_rng(SEED)
 
     def noise() -> Grey:
         return random.normal(0, 2, (SIDE, SIDE))
@@ -86,6 +88,22 @@ def main() -> None:
             image, mask = spoiled(cut(texture, random, right=True), random, kind)
             write(folder / "test" / kind / f"{number:03d}.png", image + noise())
             write(folder / "ground_truth" / kind / f"{number:03d}_mask.png", mask * 255.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("textures", nargs="*", default=TEXTURES, metavar="TEXTURE", help=", ".join(TEXTURES))
+    arguments = parser.parse_args()
+    unknown = sorted(set(arguments.textures) - set(TEXTURES))
+    if unknown:
+        parser.error(f"there is no texture {', '.join(unknown)}; choose from {', '.join(TEXTURES)}")
+    found = find_spec("skimage")
+    if found is None or found.origin is None:
+        sys.exit('The sets need scikit-image. Install it with: pip install "cfa-gui[peers]"')
+    for name in arguments.textures:
+        data = np.fromfile(Path(found.origin).parent / f"data/{name}.png", np.uint8)
+        make(np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)), arguments.folder / name)
 
 
 if __name__ == "__main__":
