@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
 
@@ -10,32 +9,17 @@ from cfa_gui.composition import Composition
 from cfa_gui.widgets.image_canvas import OverlayMode
 from cfa_gui.workbench import Workbench
 
-if TYPE_CHECKING:
-    from cfa_gui.main_window import MainWindow
-
 Handler = Callable[[], object]
 
 
-def handlers(window: "MainWindow", parts: Composition, bench: Workbench) -> Mapping[str, Handler]:
-    """One handler for each key of `cfa_gui.actions.ENTRIES`."""
+def handlers(parts: Composition, bench: Workbench) -> Mapping[str, Handler]:
+    """One handler for each key of `cfa_gui.actions.ENTRIES`, but those that the main window has itself."""
     return {
-        **_window(window),
         **_files(parts),
         **_samples(parts, bench),
         **_review(parts),
         **_view(bench),
         **_panels(parts, bench),
-    }
-
-
-def _window(window: "MainWindow") -> Mapping[str, Handler]:
-    return {
-        "quit": window.close,
-        "shortcuts": window.show_shortcuts,
-        "log": window.show_log,
-        "diagnostics": window.copy_diagnostics,
-        "about": window.show_about,
-        "hide_overlay": window.toggle_overlay,
     }
 
 

@@ -122,7 +122,7 @@ class MainWindow(QMainWindow):
         status = StatusPanel(parts.session)
         status.cancel_wanted.connect(parts.tasks.cancel)
         self.setStatusBar(status)
-        self.actions_table = Actions(handlers(self, parts, self.bench), self)
+        self.actions_table = Actions({**self._own_handlers(), **handlers(parts, self.bench)}, self)
         menus = self.actions_table.fill(self.menuBar())
         self._view_menus = ViewMenus(self.menuBar(), parts, self.bench, menus)
         self._wire(parts, self.bench)
@@ -247,6 +247,16 @@ class MainWindow(QMainWindow):
         samples = parts.session.samples
         names = [name for name in (parts.deploy.name, samples.dataset.root.name if samples else "") if name]
         return f"{' – '.join(names)}[*] – {APP_NAME}" if names else APP_NAME
+
+    def _own_handlers(self) -> dict[str, Callable[[], object]]:
+        return {
+            "quit": self.close,
+            "shortcuts": self.show_shortcuts,
+            "log": self.show_log,
+            "diagnostics": self.copy_diagnostics,
+            "about": self.show_about,
+            "hide_overlay": self.toggle_overlay,
+        }
 
     def toggle_overlay(self) -> None:
         """Hide the overlay, or show it again."""

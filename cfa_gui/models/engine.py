@@ -18,7 +18,7 @@ from core.config import Config
 from core.dataset import Sample
 from core.errors import OutputError
 from core.export.words import Exported, Target
-from core.line.live.line import Found, Inspect
+from core.line.live.judged import Found, Inspect
 from core.placement import Placement
 from core.progress import CancelToken, Report
 from core.trained_model import TrainedModel

@@ -9,7 +9,8 @@ from PySide6.QtCore import QObject, Signal
 from core.line.live.cameras import FoundCamera
 from core.line.live.figures import Counts, Latencies, Latency, Rate
 from core.line.live.flagged import FlaggedPicture
-from core.line.live.line import Judged, Look
+from core.line.live.judged import Judged
+from core.line.live.line import Look
 from core.line.live.sources import SourceChoice, flows
 from core.threshold import Verdict
 

@@ -15,7 +15,7 @@ from core.dataset import Sample
 from core.errors import ImageError, ModelFileError
 from core.export.words import Difference, Exported, Parity, Target
 from core.images import read_image
-from core.line.live.line import Found, Inspect
+from core.line.live.judged import Found, Inspect
 from core.placement import place
 from core.presets import preset
 from core.progress import CancelToken, Phase, Progress, Report, StepRecord

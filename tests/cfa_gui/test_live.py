@@ -16,7 +16,8 @@ from core.line.live import line as line_module
 from core.line.live.cameras import FoundCamera
 from core.line.live.figures import Counts
 from core.line.live.frames import Taken, Unreadable
-from core.line.live.line import Judged, Look
+from core.line.live.judged import Judged
+from core.line.live.line import Look
 from core.line.live.sources import CameraChoice, FolderChoice, SourceChoice, VideoChoice
 from core.threshold import Verdict
 from tests.cfa_gui.bench import Bench, working_bench

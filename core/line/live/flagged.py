@@ -3,12 +3,9 @@
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from core.line.live.judged import Judged
 from core.threshold import Verdict
-
-if TYPE_CHECKING:
-    from core.line.live.line import Judged
 
 MOST = 12
 BUDGET = 96 * 1024 * 1024
@@ -26,7 +23,7 @@ class FlaggedPicture:
     """
 
     number: int
-    judged: "Judged"
+    judged: Judged
     clock: float
 
     @property
@@ -60,7 +57,7 @@ class FlaggedKeeper:
         with self._lock:
             return self._kept
 
-    def note(self, judged: "Judged") -> None:
+    def note(self, judged: Judged) -> None:
         """A picture was judged."""
         if judged.verdict is not Verdict.DEFECT or judged.found is None:
             self._in_run = False

@@ -9,61 +9,19 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from core.errors import ImageError, SourceError, ThresholdError
+from core.errors import SourceError
 from core.line.live.figures import FIELD_OF, Counts, Latencies, Latency, Rate
 from core.line.live.flagged import FlaggedKeeper
-from core.line.live.frames import Frame, FrameSource, Newest, Taken, Unreadable
-from core.placement import Placement
+from core.line.live.frames import Frame, FrameSource, Newest, Taken
+from core.line.live.judged import Inspect, Judged, judge_picture
 from core.progress import CancelToken
-from core.threshold import Threshold, Verdict, judge
+from core.threshold import Threshold
 
 POLL_SECONDS = 0.05
 """How long a thread waits before it looks whether it should stop."""
 RETRY_SECONDS = 1.0
 """Between two attempts to open a lost source again."""
-
-
-class Found(NamedTuple):
-    """What an inspection says of a picture.
-
-    Attributes:
-        score: Anomaly score.
-        anomaly_map: (h, w) float32, read-only.
-        placement: Where the picture lay on the network's input.
-    """
-
-    score: float
-    anomaly_map: NDArray[np.float32]
-    placement: Placement
-
-
-Inspect = Callable[[NDArray[np.uint8]], Found]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Judged:
-    """One picture with what was found.
-
-    Attributes:
-        frame: The picture; None where it could not be read.
-        found: The result; None without a model, or where the picture could not be inspected.
-        verdict: None without a model or a threshold, or where the picture could not be inspected.
-        message: Why it could not be read or inspected; empty where it could.
-        taken_at: When the source gave it, seconds of `time.monotonic`.
-        name: Of its file.
-    """
-
-    frame: Frame | None
-    found: Found | None
-    verdict: Verdict | None
-    message: str
-    taken_at: float
-    name: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -242,7 +200,7 @@ class LiveLine:
         return self._counts
 
     def _judge(self, taken: Taken, inspect: Inspect | None) -> None:
-        judged = _judged(taken, inspect, self._threshold)
+        judged = judge_picture(taken, inspect, self._threshold)
         name = FIELD_OF[judged.verdict] if not judged.message else "unreadable"
         now = time.monotonic()
         self.flagged.note(judged)
@@ -251,16 +209,3 @@ class LiveLine:
             self._inspected.note(now)
             self._latencies.note(now - judged.taken_at)
             self._judged = judged
-
-
-def _judged(taken: Taken, inspect: Inspect | None, threshold: Threshold | None) -> Judged:
-    if isinstance(taken, Unreadable):
-        return Judged(None, None, None, taken.message, taken.taken_at, taken.name)
-    found, verdict, message = None, None, ""
-    if inspect is not None:
-        try:
-            found = inspect(taken.pixels)
-            verdict = None if threshold is None else judge(found.score, threshold)
-        except (ImageError, ThresholdError) as error:
-            message = str(error)
-    return Judged(taken, found, verdict, message, taken.taken_at, taken.name)

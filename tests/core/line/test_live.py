@@ -12,7 +12,8 @@ from core.line.live import line as live
 from core.line.live.figures import LATENCIES, Counts, Latencies, Rate
 from core.line.live.flagged import FlaggedKeeper
 from core.line.live.frames import Frame, Newest, Taken, Unreadable
-from core.line.live.line import Found, Judged, LiveLine
+from core.line.live.judged import Found, Judged
+from core.line.live.line import LiveLine
 from core.placement import place
 from core.presets import preset
 from core.progress import CancelToken
