@@ -18,7 +18,7 @@ from torch import Tensor
 from benchmarks.speed_peers import peers
 from core.backbone import Backbone, random_backbone
 from core.centre_shapes import DIRECTIONS
-from core.compiled_network import CompiledNetwork
+from core.compiled_network import CompiledNetwork, converted
 from core.config import Method
 from core.images import read_image
 from core.model import CfaModel
@@ -143,7 +143,7 @@ def measure_inspection(backbone: str, gamma: int, size: int, rounds: int, batche
 def measure_runtimes(backbone: str, size: int, rounds: int) -> dict[str, Any]:
     """Milliseconds of the backbone in every runtime that is there, and its largest error as a share of the range."""
     bare, images = random_backbone(backbone), picture(size)
-    apart, compiled = random_backbone(backbone), CompiledNetwork(bare, (picture(size),), [[-1, -1, -1, 3]])
+    apart, compiled = random_backbone(backbone), CompiledNetwork(converted(bare, picture(size)))
     apart.load_state_dict(bare.state_dict())
     apart.to(memory_format=torch.channels_last)
 

@@ -13,52 +13,46 @@ from core.openvino_runtime import CompiledModel, convert_traced
 TOLERANCE = 1e-4
 """Largest difference from torch's output, as a share of its largest value, up to which both count as equal."""
 _LOG = logging.getLogger(__name__)
-Inputs = tuple[Tensor, ...]
 Fast = TypeVar("Fast")
 
 
 class CompiledNetwork:
-    """A module of tensors to a tuple of tensors, compiled as it is now; may be called from any thread."""
+    """Images to maps, compiled as the network is now; may be called from any thread."""
 
-    def __init__(self, module: nn.Module, example: Inputs, shapes: Sequence[Sequence[int]]) -> None:
-        """Trace and compile.
+    def __init__(self, model: Any) -> None:
+        """Compile.
 
         Args:
-            module: In `eval()` mode.
-            example: Inputs to trace it with.
-            shapes: The shape of each input, -1 where it may vary.
+            model: An `openvino.Model` from (b, H, W, 3) uint8 images, of which it becomes a part.
 
         Raises:
             ImportError: OpenVINO is not installed.
-            RuntimeError: It cannot take this network.
+            RuntimeError: It cannot compile the network.
         """
-        model = converted(module, example)
-        model.reshape({index: list(shape) for index, shape in enumerate(shapes)})
+        model.reshape({0: [-1, -1, -1, 3]})
         self._model = CompiledModel(model)
 
-    def __call__(self, *inputs: Tensor) -> list[Tensor]:
-        """What the module returns, for inputs on the CPU; holds until this thread's next call."""
-        return [torch.from_numpy(values) for values in self._model([x.contiguous().numpy() for x in inputs])]
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        """What the network returns, for images on the CPU; holds until this thread's next call."""
+        return [torch.from_numpy(values) for values in self._model([images.contiguous().numpy()])]
 
     def expect_one_size(self) -> None:
         """See `CompiledModel`."""
         self._model.expect_one_size()
 
 
-def compiled(
-    module: nn.Module, name: str, probes: Sequence[Inputs], shapes: Sequence[Sequence[int]]
-) -> CompiledNetwork | None:
+def compiled(module: nn.Module, make: Callable[[], Any], name: str, probes: Sequence[Tensor]) -> CompiledNetwork | None:
     """The module compiled, or None where that is not possible or would not give torch's output.
 
     Args:
-        module: In `eval()` mode.
+        module: In `eval()` mode; (b, H, W, 3) uint8 images to a tuple of maps.
+        make: Gives it as an `openvino.Model`, as `converted` does.
         name: Of the network, for the log.
-        probes: Inputs of several sizes, on which both are compared; the first is traced.
-        shapes: As for `CompiledNetwork`.
+        probes: Images of several sizes, on which both are compared.
     """
     found = checked(
-        lambda: CompiledNetwork(module, probes[0], shapes),
-        lambda candidate: max(largest_difference(module(*probe), candidate(*probe)) for probe in probes),
+        lambda: CompiledNetwork(make()),
+        lambda candidate: max(largest_difference(module(probe), candidate(probe)) for probe in probes),
         name,
     )
     if found is not None:
@@ -95,8 +89,12 @@ def largest_difference(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> floa
     return max(float((one - other).abs().max() / one.abs().max().clamp(min=1e-9)) for one, other in pairs)
 
 
-def converted(module: nn.Module, example: Inputs) -> Any:
+def converted(module: nn.Module, example: Tensor) -> Any:
     """A module in `eval()` mode as an OpenVINO model, by its PyTorch front end; its own converter would report its use.
+
+    Args:
+        module: Takes images.
+        example: Images to trace it with.
 
     Raises:
         ImportError: OpenVINO is not installed.

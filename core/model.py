@@ -1,6 +1,7 @@
 """The network of CFA: frozen pyramid, descriptor, memory bank and radius. Its state is parameters and buffers only."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -96,8 +97,9 @@ class CfaModel(nn.Module):
     def compile_backbone(self) -> None:
         """Make `pyramid` fast on a CPU; it gives the same."""
         if self.backbone not in _COMPILED:
-            probes = [(picture,) for picture in self._probes()]
-            _COMPILED[self.backbone] = compiled(_Pooled(self.backbone), self.backbone.name, probes, [[-1, -1, -1, 3]])
+            probes, backbone = self._probes(), self.backbone
+            make = partial(_front, backbone, probes[0])
+            _COMPILED[backbone] = compiled(_Pooled(backbone), make, backbone.name, probes)
         self._fast_pooled = _COMPILED[self.backbone]
 
     def compile_all(self, count: int = 1) -> None:
@@ -223,11 +225,11 @@ def centres_needed(score: Score, neighbours: int) -> int:
 _COMPILED: WeakKeyDictionary[Backbone, CompiledNetwork | None] = WeakKeyDictionary()
 """Of every backbone alive; several trainings may use one."""
 _FRONTS: WeakKeyDictionary[Backbone, Any] = WeakKeyDictionary()
-"""Of every backbone alive that was searched with: the `openvino.Model` of its pooled maps."""
+"""Of every backbone alive that was compiled or searched with: the `openvino.Model` of its pooled maps."""
 
 
 def _front(backbone: Backbone, example: Tensor) -> Any:
     """The pooled maps as an `openvino.Model` of its own; traced once, however many networks share the backbone."""
     if backbone not in _FRONTS:
-        _FRONTS[backbone] = converted(_Pooled(backbone), (example,))
+        _FRONTS[backbone] = converted(_Pooled(backbone), example)
     return _FRONTS[backbone].clone()

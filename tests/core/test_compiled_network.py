@@ -8,19 +8,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core import compiled_network, openvino_runtime
 from core import model as network
+from core import openvino_runtime
 from core.backbone import Backbone, random_backbone
-from core.compiled_network import CompiledNetwork, compiled
+from core.compiled_network import CompiledNetwork, compiled, converted
 from core.config import Score
 from core.model import CfaModel
-
-ANY_PICTURE = [[-1, -1, -1, 3]]
 
 
 @pytest.fixture(scope="module")
 def fast(backbone: Backbone) -> CompiledNetwork:
-    found = compiled(Maps(backbone), "lite0", [(pictures(1, 32, 48),)], ANY_PICTURE)
+    maps, probe = Maps(backbone), pictures(1, 32, 48)
+    found = compiled(maps, lambda: converted(maps, probe), "lite0", [probe])
     assert found is not None, "the embedded backbone must compile"
     return found
 
@@ -162,19 +161,23 @@ def test_that_a_model_told_to_compile_uses_it(monkeypatch: pytest.MonkeyPatch, b
 
 def test_that_a_backbone_is_compiled_once_and_not_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     backbone = random_backbone("resnet18")
-    first = model_of(backbone)
-    first.compile_backbone()
-    first.compile_all()
-    with monkeypatch.context() as patch:
-        for module in (compiled_network, network):
-            patch.setattr(module, "converted", None)  # would fail if called again
-        again = model_of(backbone)
-        again.compile_backbone()
-        again.compile_all()
+    traced: list[nn.Module] = []
+
+    def spy(module: nn.Module, example: Tensor) -> Any:
+        traced.append(module)
+        return converted(module, example)
+
+    monkeypatch.setattr(network, "converted", spy)
+    first, again = model_of(backbone), model_of(backbone)
+    for model in (first, again):
+        model.compile_backbone()
+        model.compile_all()
+    assert len(traced) == 1
+    traced.clear()
     images = pictures(1, 32, 32)
     torch.testing.assert_close(again.nearest(images, 1)[0], model_of(backbone).nearest(images, 1)[0])
     gone = weakref.ref(backbone)
-    del backbone, first, again
+    del backbone, first, again, model
     gc.collect()
     assert gone() is None
 
@@ -182,8 +185,8 @@ def test_that_a_backbone_is_compiled_once_and_not_kept_alive(monkeypatch: pytest
 def test_that_a_network_that_would_give_other_maps_runs_in_torch(
     backbone: Backbone, caplog: pytest.LogCaptureFixture
 ) -> None:
-    probes = [(pictures(1, 32, 32),), (pictures(1, 64, 32),)]
-    assert compiled(Moody(backbone), "moody", probes, ANY_PICTURE) is None
+    moody, probes = Moody(backbone), [pictures(1, 32, 32), pictures(1, 64, 32)]
+    assert compiled(moody, lambda: converted(moody, probes[0]), "moody", probes) is None
     assert "moody runs in torch: compiled it differs by" in caplog.text
 
 

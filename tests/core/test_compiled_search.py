@@ -90,7 +90,7 @@ def test_that_it_finds_what_all_distances_in_double_precision_hold(
     maps, descriptor, bank = case(channels, width, centres)
     search = folded(descriptor, bank)
     assert search.in_parts is in_parts
-    compiled = CompiledSearch(converted(maps, (pictures(1, 32, 48),)), search, STRIDES, count)
+    compiled = CompiledSearch(converted(maps, pictures(1, 32, 48)), search, STRIDES, count)
     for shape in SHAPES:
         images = pictures(*shape, seed=3)
         distances, rows = (found.flatten(0, 2) for found in compiled(images))
@@ -125,7 +125,7 @@ def test_that_of_the_three_nearest_centres_the_one_whose_ellipsoid_is_nearest_is
     )
     images = pictures(1, 64, 32, seed=3)
     search = CompiledSearch(
-        converted(maps, (images,)), folded(descriptor, bank, ellipsoids(bank, axes, basis)), STRIDES, 1
+        converted(maps, images), folded(descriptor, bank, ellipsoids(bank, axes, basis)), STRIDES, 1
     )
     distances, rows = (found.flatten() for found in search(images))
     apart = descriptor(maps(images)).permute(0, 2, 3, 1).flatten(0, 2).double()[:, None] - bank.double()  # (n, M, D')
@@ -150,7 +150,7 @@ def test_that_a_patch_on_a_centre_is_at_distance_zero(channels: tuple[int, ...],
     descriptor.bias.fill_(50.0)
     image = pictures(1, 64, 64, seed=9)
     bank = descriptor(maps(image)).permute(0, 2, 3, 1).flatten(0, 2)
-    distances, rows = CompiledSearch(converted(maps, (image,)), folded(descriptor, bank), STRIDES, 1)(image)
+    distances, rows = CompiledSearch(converted(maps, image), folded(descriptor, bank), STRIDES, 1)(image)
     spread = float(bank.double().var(dim=0).sum())
     assert float(distances.max()) < (1e-5 * spread if in_parts else 1e-7)
     assert rows.flatten().tolist() == list(range(len(bank)))
@@ -158,7 +158,7 @@ def test_that_a_patch_on_a_centre_is_at_distance_zero(channels: tuple[int, ...],
 
 def test_that_an_image_finds_alone_what_it_finds_among_others_and_in_any_thread() -> None:
     maps, descriptor, bank = case((6, 10, 450), 466, 331)
-    search = CompiledSearch(converted(maps, (pictures(1, 32, 32),)), folded(descriptor, bank), STRIDES, 1)
+    search = CompiledSearch(converted(maps, pictures(1, 32, 32)), folded(descriptor, bank), STRIDES, 1)
     images = pictures(4, 64, 32, seed=5)
     together = [part.clone() for part in search(images)[0].chunk(4)]
     wrong: list[int] = []

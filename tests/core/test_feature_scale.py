@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from core import feature_scale
+from core.backbone import Backbone
 from core.config import Config, FeatureScale
 from core.feature_scale import explained_by_others
 from core.samples import Sample
@@ -79,18 +80,17 @@ def weight_of_the_finest_level(parts: tuple[Sample, ...], config: Config) -> flo
 
 @pytest.mark.parametrize(("told", "weight"), [(0.9, 0.9), (0.5, 0.5), (0.1, 0.5), (-3.0, 0.5), (1.0, 1.0)])
 def test_that_the_finest_level_weighs_what_is_explained_of_it_and_no_less_than_half(
-    told: float, weight: float, parts: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch
+    told: float, weight: float, parts: tuple[Sample, ...], backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def explained(pictures: Iterator[Tensor], count: int, exposures: int, _seed: int) -> float:
         images = list(pictures)
         assert len(images) == count
         assert exposures == 1
         assert {image.ndim for image in images} == {2}
-        assert {image.shape[1] for image in images} == {network_channels}
+        assert {image.shape[1] for image in images} == {backbone.channels[0]}
         return told
 
     config = TINY.with_changes(feature_scale=FeatureScale.EXPLAINED, epochs=0)
-    network_channels = train(parts, config).network.backbone.channels[0]
     monkeypatch.setattr(feature_scale, "explained_by_others", explained)
     assert weight_of_the_finest_level(parts, config) == pytest.approx(weight)
 

@@ -11,17 +11,19 @@ from cfa_gui.models.live import Lamp, LiveState
 from core.line.live.sources import FolderChoice, VideoChoice
 from core.opencv import cv2
 from tests.core.parts import picture, with_defect
-from tests.e2e.desk import SIZE, RealDesk, write_data_set
+from tests.e2e.desk import SIZE, RealDesk
 
 
 @pytest.fixture
-def desk(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RealDesk]:
+def desk(
+    qtbot: QtBot, saved_model: Path, data_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[RealDesk]:
     monkeypatch.setattr("cfa_gui.settings.default_path", lambda: tmp_path / "config" / "preferences.json")
     monkeypatch.setattr("cfa_gui.view_menus.default_path", lambda: tmp_path / "config" / "preferences.json")
     made = RealDesk(qtbot, tmp_path)
-    made.open_parts(write_data_set(tmp_path / "parts"))
-    made.train()
-    made.bench.threshold.best_f1_wanted.emit()
+    made.drop([saved_model, data_set / "test"])
+    made.until(lambda: made.parts.session.review.scored.sum() == 8)
+    made.until_idle()
     yield made
     made.close()
 
@@ -63,19 +65,21 @@ def test_that_a_video_is_judged_as_it_runs_and_scores_as_the_engine_alone_does(d
     (tmp_path / "line.avi").unlink()  # nobody holds it
 
 
-def test_that_a_watched_folder_scores_as_an_inspection_of_the_file(desk: RealDesk, tmp_path: Path) -> None:
+def test_that_a_watched_folder_scores_as_an_inspection_of_the_file(
+    desk: RealDesk, data_set: Path, tmp_path: Path
+) -> None:
     live = desk.parts.live
     watched = tmp_path / "camera"
     watched.mkdir()
     live.show()
     live.start(FolderChoice(watched))
     desk.until(lambda: live.model.state is LiveState.RUNNING)
-    source = tmp_path / "parts" / "test" / "spot" / "000.png"
+    source = data_set / "test" / "spot" / "000.png"
     (watched / "000.png").write_bytes(source.read_bytes())
     desk.until(lambda: live.model.shown is not None)
     shown = live.model.shown
     assert shown is not None
     assert shown.found is not None
     assert shown.name == "000.png"
-    assert shown.found.score == desk.scores()["test/spot/000.png"]
+    assert shown.found.score == desk.scores()["spot/000.png"]
     assert live.model.lamp is Lamp.DEFECT

@@ -15,12 +15,7 @@ from cfa_gui.models.pace import Estimate
 from cfa_gui.models.review import Group, Mark
 from cfa_gui.models.session import Collection
 from core.progress import Phase, Progress
-from tests.e2e.desk import RealDesk, write_data_set
-
-
-@pytest.fixture(scope="module")
-def data_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_data_set(tmp_path_factory.mktemp("data") / "parts")
+from tests.e2e.desk import RealDesk
 
 
 @pytest.fixture
@@ -36,20 +31,6 @@ def open_desk(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     yield make
     for desk in opened:
         desk.close()
-
-
-@pytest.fixture(scope="module")
-def saved_model(data_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of the tiny parts, made without a window."""
-    from core.dataset import open_dataset
-    from core.model_file import save_model
-    from core.presets import preset
-    from core.training import train
-
-    path = tmp_path_factory.mktemp("model") / "part.cfa"
-    config = preset("standard").with_changes(image_size=64, epochs=1)
-    save_model(train(open_dataset(data_set).good, config, device="cpu"), path)
-    return path
 
 
 def test_that_one_bar_fills_once_from_the_first_image_read_to_the_last_one_held_out(
