@@ -82,9 +82,11 @@ def table(rows: Sequence[Row], columns: Sequence[str] = ("dataset", "method", "p
 
 
 def spread(values: Sequence[float]) -> str:
-    """Mean ± standard deviation of all seeds, in units of the figure; a dash where there is none."""
+    """Mean ± standard deviation of all seeds, in units of the figure; of one seed no deviation, of none a dash."""
     if not values:
         return "–"
+    if len(values) == 1:
+        return f"{values[0]:.4f}"
     return f"{statistics.mean(values):.4f} ± {statistics.pstdev(values):.4f}"
 
 

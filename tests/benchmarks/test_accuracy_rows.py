@@ -45,8 +45,10 @@ def test_that_the_table_has_the_mean_over_the_sets_of_the_means_over_the_seeds()
     assert "| 0.7500 |" in text.splitlines()[-1]
 
 
-def test_that_a_figure_that_is_missing_is_a_dash() -> None:
+def test_that_a_figure_of_several_seeds_has_a_deviation_and_a_missing_one_is_a_dash() -> None:
     assert spread([]) == "–"
+    assert spread([0.5]) == "0.5000"
+    assert spread([0.4, 0.6]) == "0.5000 ± 0.1000"
 
 
 def test_that_a_method_that_was_not_measured_on_all_sets_has_no_mean() -> None:
