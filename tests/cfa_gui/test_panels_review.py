@@ -95,6 +95,17 @@ def test_that_a_model_shows_its_held_out_parts_and_takes_a_threshold_before_anyt
     assert not panel._slider.isEnabled()
 
 
+def test_that_the_line_of_the_charts_tabs_is_below_them(work: Workbench) -> None:
+    charts = work.threshold._charts
+    picture = charts.grab().toImage()
+    right_of_tabs = picture.width() - 5
+    rows = [picture.pixelColor(right_of_tabs, row) for row in range(picture.height())]
+    scale, height = charts.devicePixelRatioF(), charts.tabBar().height()
+    above = rows[: int(scale * (height - 2))]
+    assert len({colour.rgb() for colour in above}) == 1
+    assert rows[int(scale * height)] != above[-1]
+
+
 def test_that_rates_and_curves_need_both_labels(bench: Bench, work: Workbench) -> None:
     bench.open_parts()
     bench.train()
