@@ -13,6 +13,7 @@ import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from core.digests import state_digest
 from core.errors import ConfigError, WeightsError
 
 EMBEDDED = "lite0"
@@ -122,6 +124,11 @@ class Backbone(nn.Module):
         with torch.inference_mode():
             side = 2 * max(self.strides)
             self.channels: tuple[int, ...] = tuple(m.shape[1] for m in self(torch.zeros(1, side, side, 3).byte()))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of its weights, which are never changed."""
+        return state_digest(self.state_dict())
 
     def train(self, mode: bool = True) -> "Backbone":  # noqa: ARG002  nn.Module's signature
         """Stay in `eval()`: the backbone is frozen."""
@@ -260,10 +267,14 @@ def require_state(name: str, state: Mapping[str, Tensor]) -> None:
         ConfigError: timm does not know the architecture any more.
         ValueError: It does not fit.
     """
-    with torch.device("meta"):  # shapes alone
-        wanted = random_backbone(name).state_dict()
-    if {key: tensor.shape for key, tensor in wanted.items()} != {key: tensor.shape for key, tensor in state.items()}:
+    if _state_shapes(name) != {key: tensor.shape for key, tensor in state.items()}:
         raise ValueError("the weights are of another network")
+
+
+@cache
+def _state_shapes(name: str) -> dict[str, torch.Size]:
+    with torch.device("meta"):  # takes no memory
+        return {key: tensor.shape for key, tensor in random_backbone(name).state_dict().items()}
 
 
 def random_backbone(name: str) -> Backbone:

@@ -22,7 +22,6 @@ from torch import Tensor
 
 from core.atomic_file import write_bytes
 from core.config import Config
-from core.digests import state_digest
 from core.errors import CheckpointError, OutputError
 from core.model import CfaModel
 from core.progress import StepRecord
@@ -176,8 +175,7 @@ def fingerprint_of(contents: Sequence[str], config: Config, network: CfaModel, d
         network: Whose backbone counts.
         device: In words of torch.
     """
-    backbone = state_digest(network.backbone.state_dict())
-    what = [VERSION, torch.__version__, str(device), config.to_json(), backbone, list(contents)]
+    what = [VERSION, torch.__version__, str(device), config.to_json(), network.backbone.digest, list(contents)]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 

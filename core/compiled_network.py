@@ -20,17 +20,14 @@ class CompiledNetwork:
     """Images to maps, compiled as the network is now; may be called from any thread."""
 
     def __init__(self, model: Any) -> None:
-        """Compile.
+        """Take the network; its first call compiles it for the size of those images.
 
         Args:
             model: An `openvino.Model` from (b, H, W, 3) uint8 images, of which it becomes a part.
-
-        Raises:
-            ImportError: OpenVINO is not installed.
-            RuntimeError: It cannot compile the network.
         """
         model.reshape({0: [-1, -1, -1, 3]})
         self._model = CompiledModel(model)
+        self.expect_one_size()
 
     def __call__(self, images: Tensor) -> list[Tensor]:
         """What the network returns, for images on the CPU; holds until this thread's next call."""
@@ -41,18 +38,18 @@ class CompiledNetwork:
         self._model.expect_one_size()
 
 
-def compiled(module: nn.Module, make: Callable[[], Any], name: str, probes: Sequence[Tensor]) -> CompiledNetwork | None:
+def compiled(module: nn.Module, make: Callable[[], Any], name: str, probe: Tensor) -> CompiledNetwork | None:
     """The module compiled, or None where that is not possible or would not give torch's output.
 
     Args:
         module: In `eval()` mode; (b, H, W, 3) uint8 images to a tuple of maps.
         make: Gives it as an `openvino.Model`, as `converted` does.
         name: Of the network, for the log.
-        probes: Images of several sizes, on which both are compared.
+        probe: Images on which both are compared, of another size than that with which it was traced.
     """
     found = checked(
         lambda: CompiledNetwork(make()),
-        lambda candidate: max(largest_difference(module(probe), candidate(probe)) for probe in probes),
+        lambda candidate: largest_difference(module(probe), candidate(probe)),
         name,
     )
     if found is not None:

@@ -22,7 +22,7 @@ class CompiledSearch:
     """Images in, nearest centres of every patch out; may be called from any thread."""
 
     def __init__(self, front: Any, folded: FoldedSearch, strides: Sequence[int], count: int) -> None:
-        """Compile.
+        """Build; the first call compiles it for the size of those images.
 
         Args:
             front: An `openvino.Model` from (b, H, W, 3) uint8 images to one (b, channels, h_l, w_l) map per level, of
@@ -33,11 +33,12 @@ class CompiledSearch:
 
         Raises:
             ImportError: OpenVINO is not installed.
-            RuntimeError: It cannot compile the search.
+            RuntimeError: It cannot take the search.
         """
         self._strides, self._rows = tuple(strides), _ROWS_IN_PARTS if folded.in_parts else _ROWS
         front.reshape({0: [-1, -1, -1, 3]})
         self._model = CompiledModel(_from_images(front, folded, count, self._rows))
+        self.expect_one_size()
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Squared distances, ascending, and the centres' rows, each (b, h, w, count), for images on the CPU.
@@ -144,7 +145,7 @@ class PyramidSearch:
     """Pyramids and products of weights with centres in, nearest centres of every patch out."""
 
     def __init__(self, channels: Sequence[int], centres: int, count: int) -> None:
-        """Compile.
+        """Build; the first call compiles it.
 
         Args:
             channels: Of each level of the pyramid, finest first.
@@ -153,7 +154,7 @@ class PyramidSearch:
 
         Raises:
             ImportError: OpenVINO is not installed.
-            RuntimeError: It cannot compile the search.
+            RuntimeError: It cannot take the search.
         """
         graph = SearchGraph(count, centres, _ROWS)
         maps = [graph.parameter(-1, size, -1, -1) for size in channels]

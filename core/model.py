@@ -18,8 +18,8 @@ from core.folding import FoldedSearch, fold
 from core.neighbours import CANDIDATES, ellipsoids, nearest_centres, nearest_ellipsoid
 from core.scoring import patch_scores
 
-_PROBES = ((2, 3), (5, 4))
-"""Heights and widths of the pictures on which compiled networks are checked, in units of the coarsest stride."""
+_TRACED, _PROBE = (2, 3), (5, 4)
+"""Height and width of the pictures by which networks are traced and checked, in units of the coarsest stride."""
 
 
 class _Pooled(nn.Module):
@@ -97,9 +97,8 @@ class CfaModel(nn.Module):
     def compile_backbone(self) -> None:
         """Make `pyramid` fast on a CPU; it gives the same."""
         if self.backbone not in _COMPILED:
-            probes, backbone = self._probes(), self.backbone
-            make = partial(_front, backbone, probes[0])
-            _COMPILED[backbone] = compiled(_Pooled(backbone), make, backbone.name, probes)
+            backbone, probe = self.backbone, _probe(self.backbone)
+            _COMPILED[backbone] = compiled(_Pooled(backbone), partial(_front, backbone), backbone.name, probe)
         self._fast_pooled = _COMPILED[self.backbone]
 
     def compile_all(self, count: int = 1) -> None:
@@ -108,17 +107,14 @@ class CfaModel(nn.Module):
         The model must not be trained any more, and the bank not be changed.
         """
         if len(self.bank) >= count and count not in self._fast_searches:
-            probes, strides = self._probes(), self.backbone.strides
+            backbone, probe = self.backbone, _probe(self.backbone)
             search = self._fast_searches[count] = checked(
-                lambda: CompiledSearch(_front(self.backbone, probes[0]), self.folded(), strides, count),
-                lambda fast: max(self._difference(fast, probe, count) for probe in probes),
-                self.backbone.name,
+                lambda: CompiledSearch(_front(backbone), self.folded(), backbone.strides, count),
+                lambda fast: largest_difference(self._nearest(probe, count, plain=True)[:1], fast(probe)[:1]),
+                backbone.name,
             )
             if search is not None:
                 search.expect_one_size()
-
-    def _difference(self, fast: CompiledSearch, images: Tensor, count: int) -> float:
-        return largest_difference(self._nearest(images, count, plain=True)[:1], fast(images)[:1])
 
     def folded(self) -> FoldedSearch:
         """Descriptor, scale and bank in one, wherever they are now."""
@@ -128,11 +124,6 @@ class CfaModel(nn.Module):
         scaled = [level.double() * scale for level, scale in zip(levels, self.level_scale.double(), strict=True)]
         parts = (weight[:, -2:], descriptor.bias.detach(), self.bank, self.centre_axes, self.axis_basis)
         return fold([level.cpu().numpy() for level in scaled], *(part.cpu().numpy() for part in parts))
-
-    def _probes(self) -> list[Tensor]:
-        generator = torch.Generator().manual_seed(0)
-        sizes = [(rows * self.stride, columns * self.stride) for rows, columns in _PROBES]
-        return [torch.randint(0, 256, (1, *size, 3), generator=generator).byte() for size in sizes]
 
     def set_bank(self, bank: Tensor) -> None:
         """Take (M, D') centres as the memory bank: spheres of radius 0 until their shapes are measured."""
@@ -224,12 +215,25 @@ def centres_needed(score: Score, neighbours: int) -> int:
 
 _COMPILED: WeakKeyDictionary[Backbone, CompiledNetwork | None] = WeakKeyDictionary()
 """Of every backbone alive; several trainings may use one."""
-_FRONTS: WeakKeyDictionary[Backbone, Any] = WeakKeyDictionary()
-"""Of every backbone alive that was compiled or searched with: the `openvino.Model` of its pooled maps."""
+_FRONT: dict[tuple[str, str], Any] = {}
+"""By name and weights of the backbone that was last compiled or searched with: its pooled maps' `openvino.Model`."""
 
 
-def _front(backbone: Backbone, example: Tensor) -> Any:
-    """The pooled maps as an `openvino.Model` of its own; traced once, however many networks share the backbone."""
-    if backbone not in _FRONTS:
-        _FRONTS[backbone] = converted(_Pooled(backbone), example)
-    return _FRONTS[backbone].clone()
+def _probe(backbone: Backbone, size: tuple[int, int] = _PROBE) -> Tensor:
+    """A picture of noise."""
+    height, width = (max(backbone.strides) * side for side in size)
+    return torch.randint(0, 256, (1, height, width, 3), generator=torch.Generator().manual_seed(0)).byte()
+
+
+def _front(backbone: Backbone) -> Any:
+    """The pooled maps as an `openvino.Model` of its own.
+
+    Tracing takes half a second, so it is done once for all models with the same backbone that follow each other.
+    """
+    key = backbone.name, backbone.digest
+    front = _FRONT.get(key)
+    if front is None:
+        front = converted(_Pooled(backbone), _probe(backbone, _TRACED))
+        _FRONT.clear()
+        _FRONT[key] = front
+    return front.clone()

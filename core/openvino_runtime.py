@@ -59,24 +59,20 @@ def convert_traced(traced: Any) -> Any:
 
 
 class CompiledModel:
-    """Arrays in, arrays out.
+    """Arrays in, arrays out, by as many threads as torch uses.
 
     Shapes that come again and again get a model compiled for them alone: it computes the same, and spends nothing
     between its layers on finding out how large they are. One model is held at a time.
     """
 
     def __init__(self, model: Any) -> None:
-        """Compile for as many threads as torch uses.
+        """Hold a model; its first call compiles it.
 
         Args:
             model: An `openvino.Model`.
-
-        Raises:
-            ImportError: OpenVINO is not installed.
-            RuntimeError: It cannot compile the model.
         """
         self._model = model
-        self._compiled: Any = _compile(model)
+        self._compiled: Any = None
         self._only_for: _Shapes | None = None
         self._last: _Shapes | None = None
         self._in_a_row, self._patience = 0, _IN_A_ROW
@@ -88,6 +84,7 @@ class CompiledModel:
 
         Raises:
             MemoryError: The machine has too little.
+            RuntimeError: OpenVINO cannot compile the model, or not compute it.
         """
         with _memory_told():
             compiled = self._chosen(tuple(array.shape for array in inputs))
@@ -104,7 +101,7 @@ class CompiledModel:
     def expect_one_size(self) -> None:
         """Whatever comes next is likely to come again: its shapes get a model of their own at once.
 
-        That spares the memory of a model for all shapes, which may be twice as much while it computes.
+        That spares a model for all shapes: it takes twice as long to compile, and may take twice the memory to compute.
         """
         with self._choosing:
             self._last, self._patience = None, 1

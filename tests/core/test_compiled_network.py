@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from core import model as network
 from core import openvino_runtime
-from core.backbone import Backbone, random_backbone
+from core.backbone import Backbone, random_backbone, restore_backbone
 from core.compiled_network import CompiledNetwork, compiled, converted
 from core.config import Score
 from core.model import CfaModel
@@ -19,7 +19,7 @@ from core.model import CfaModel
 @pytest.fixture(scope="module")
 def fast(backbone: Backbone) -> CompiledNetwork:
     maps, probe = Maps(backbone), pictures(1, 32, 48)
-    found = compiled(maps, lambda: converted(maps, probe), "lite0", [probe])
+    found = compiled(maps, lambda: converted(maps, probe), "lite0", pictures(1, 64, 32))
     assert found is not None, "the embedded backbone must compile"
     return found
 
@@ -159,8 +159,9 @@ def test_that_a_model_told_to_compile_uses_it(monkeypatch: pytest.MonkeyPatch, b
     assert calls == [[(1, 32, 32, 3)]]
 
 
-def test_that_a_backbone_is_compiled_once_and_not_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
-    backbone = random_backbone("resnet18")
+def test_that_models_with_one_backbone_trace_it_once_and_do_not_keep_it_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, other = random_backbone("resnet18"), random_backbone("resnet18")
+    same_again = restore_backbone("resnet18", first.state_dict())
     traced: list[nn.Module] = []
 
     def spy(module: nn.Module, example: Tensor) -> Any:
@@ -168,25 +169,30 @@ def test_that_a_backbone_is_compiled_once_and_not_kept_alive(monkeypatch: pytest
         return converted(module, example)
 
     monkeypatch.setattr(network, "converted", spy)
-    first, again = model_of(backbone), model_of(backbone)
-    for model in (first, again):
+    models = [model_of(backbone) for backbone in (first, first, same_again)]
+    for model in models:
         model.compile_backbone()
         model.compile_all()
     assert len(traced) == 1
-    traced.clear()
     images = pictures(1, 32, 32)
-    torch.testing.assert_close(again.nearest(images, 1)[0], model_of(backbone).nearest(images, 1)[0])
-    gone = weakref.ref(backbone)
-    del backbone, first, again, model
+    for model in models:
+        torch.testing.assert_close(model.nearest(images, 1)[0], model_of(first).nearest(images, 1)[0])
+    apart = model_of(other)
+    apart.compile_all()
+    assert len(traced) == 2
+    torch.testing.assert_close(apart.nearest(images, 1)[0], model_of(other).nearest(images, 1)[0])
+    traced.clear()
+    gone = [weakref.ref(backbone) for backbone in (first, other, same_again)]
+    del first, other, same_again, models, model, apart
     gc.collect()
-    assert gone() is None
+    assert [reference() for reference in gone] == [None] * 3
 
 
 def test_that_a_network_that_would_give_other_maps_runs_in_torch(
     backbone: Backbone, caplog: pytest.LogCaptureFixture
 ) -> None:
-    moody, probes = Moody(backbone), [pictures(1, 32, 32), pictures(1, 64, 32)]
-    assert compiled(moody, lambda: converted(moody, probes[0]), "moody", probes) is None
+    moody = Moody(backbone)
+    assert compiled(moody, lambda: converted(moody, pictures(1, 32, 32)), "moody", pictures(1, 64, 32)) is None
     assert "moody runs in torch: compiled it differs by" in caplog.text
 
 

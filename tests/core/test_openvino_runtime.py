@@ -90,14 +90,14 @@ def test_that_shapes_that_come_again_get_a_model_of_their_own_until_others_come(
     for length in (4, 4, 4, 3, 3, 3, 4):
         values = np.arange(length, dtype=np.float32)
         assert doubled([values])[0].tolist() == (2 * values).tolist()
-    assert made == [[4], [-1]]  # 3 thrice in a row is not often enough any more
+    assert made == [[-1], [4], [-1]]  # 3 thrice in a row is not often enough any more
     for _ in range(8):
         assert doubled([INPUT])[0].tolist() == [0, 2, 4, 6]
-    assert made == [[4], [-1], [4]]
+    assert made[3:] == [[4]]
     doubled.expect_one_size()
     for length in (5, 6, 7):
         doubled([np.zeros(length, np.float32)])
-    assert made == [[4], [-1], [4], [5], [-1]]
+    assert made[4:] == [[5], [-1]]
 
 
 def test_that_threads_with_other_shapes_get_their_own_answers(doubled: CompiledModel) -> None:
