@@ -31,6 +31,12 @@ TWO = TINY.with_changes(second_scale=1.5, score=Score.TANGENT)
 LEFT = Region(((0.0, 0.0), (0.4, 0.0), (0.65, 1.0), (0.0, 1.0)))
 
 
+@pytest.fixture(scope="module")
+def two(parts: tuple[Sample, ...]) -> TrainedModel:
+    """An ensemble trained on the tiny parts; do not change it."""
+    return train(parts, TWO, device="cpu")
+
+
 def alone(trained: TrainedModel) -> list[TrainedModel]:
     """Each member as a model of its own."""
     return [
@@ -113,8 +119,10 @@ def test_that_an_ensemble_scores_by_the_mean_of_its_members_in_their_units(
         assert result.score == result.anomaly_map.max()
 
 
-def test_that_files_images_and_one_image_alone_give_the_same_scores(parts: tuple[Sample, ...]) -> None:
-    inspector = Inspector(train(parts, TWO, device="cpu"), device="cpu")
+def test_that_files_images_and_one_image_alone_give_the_same_scores(
+    two: TrainedModel, parts: tuple[Sample, ...]
+) -> None:
+    inspector = Inspector(two, device="cpu")
     images = [read_image(sample.path) for sample in parts]
     single = [inspector.inspect(image).score for image in images]
     of_files = list(inspector.inspect_many(parts))
@@ -126,27 +134,27 @@ def test_that_files_images_and_one_image_alone_give_the_same_scores(parts: tuple
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
-def test_that_each_member_is_the_model_that_its_size_alone_would_give(parts: tuple[Sample, ...]) -> None:
-    trained = train(parts, TWO, device="cpu")
-    for member, size, ratio in zip(alone(trained), (32, 48), (1, 2), strict=True):
+def test_that_each_member_is_the_model_that_its_size_alone_would_give(
+    two: TrainedModel, parts: tuple[Sample, ...]
+) -> None:
+    for member, size, ratio in zip(alone(two), (32, 48), (1, 2), strict=True):
         config = TINY.with_changes(image_size=size, bank_ratio=ratio, score=Score.TANGENT)
         single = train(parts, config, device="cpu")
         ours, theirs = state(member), state(single)
         assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
-    assert trained.summary.bank_size == sum(len(network.bank) for network in trained.networks)
-    assert [history[-1].epoch for history in trained.summary.histories] == [1.0, 1.0]
+    assert two.summary.bank_size == sum(len(network.bank) for network in two.networks)
+    assert [history[-1].epoch for history in two.summary.histories] == [1.0, 1.0]
 
 
-def test_that_units_and_threshold_come_from_the_images_held_out(parts: tuple[Sample, ...]) -> None:
-    trained = train(parts, TWO, device="cpu")
+def test_that_units_and_threshold_come_from_the_images_held_out(two: TrainedModel, parts: tuple[Sample, ...]) -> None:
     held_out = hold_out(parts, TWO.training.holdout, TWO.training.seed).held_out
     images = [read_image(sample.path) for sample in held_out]
-    for member, unit in zip(alone(trained), trained.units, strict=True):
+    for member, unit in zip(alone(two), two.units, strict=True):
         assert unit == statistics.median(one.score for one in found(member, images))
-    assert trained.calibration == Calibration(
-        tuple(sample.name for sample in held_out), tuple(one.score for one in found(trained, images))
+    assert two.calibration == Calibration(
+        tuple(sample.name for sample in held_out), tuple(one.score for one in found(two, images))
     )
-    assert trained.threshold is not None
+    assert two.threshold is not None
 
 
 def test_that_without_held_out_images_the_units_come_from_those_trained_on(parts: tuple[Sample, ...]) -> None:
@@ -172,10 +180,15 @@ def test_that_progress_says_which_member_it_is(parts: tuple[Sample, ...]) -> Non
 # --- cut off and gone on with -----------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def undisturbed(parts: tuple[Sample, ...]) -> TrainedModel:
+    return train(parts, TWO.with_changes(epochs=3), device="cpu")
+
+
 @pytest.mark.parametrize("resume", [Resume.REQUIRED, Resume.IF_IT_FITS])
 @pytest.mark.parametrize("cut_in", [1, 2])
 def test_that_an_ensemble_whose_training_was_cut_off_ends_as_if_it_had_not_been(
-    cut_in: int, resume: Resume, parts: tuple[Sample, ...], tmp_path: Path
+    cut_in: int, resume: Resume, undisturbed: TrainedModel, parts: tuple[Sample, ...], tmp_path: Path
 ) -> None:
     config, path = TWO.with_changes(epochs=3), tmp_path / "part.cfa.unfinished"
 
@@ -189,7 +202,6 @@ def test_that_an_ensemble_whose_training_was_cut_off_ends_as_if_it_had_not_been(
     resumed = train(parts, config, device="cpu", checkpoint=Checkpoint(path, resume), report=seen.append)
     steps = [(one.part, one.done) for one in seen if one.phase is Phase.TRAINING]
     assert min(steps) > (cut_in, 2.0)
-    undisturbed = train(parts, config, device="cpu")
     assert same(resumed, undisturbed)
     assert resumed.summary.history == undisturbed.summary.history
     assert sorted(file.name for file in tmp_path.iterdir()) == ["part.cfa.unfinished", "part.cfa.unfinished-2"]
@@ -198,7 +210,7 @@ def test_that_an_ensemble_whose_training_was_cut_off_ends_as_if_it_had_not_been(
 
 
 def test_that_a_second_member_left_by_another_training_is_not_gone_on_with(
-    parts: tuple[Sample, ...], tmp_path: Path
+    two: TrainedModel, parts: tuple[Sample, ...], tmp_path: Path
 ) -> None:
     path = tmp_path / "unfinished"
     train(parts, TWO.with_changes(seed=5), device="cpu", checkpoint=Checkpoint(path))
@@ -207,57 +219,53 @@ def test_that_a_second_member_left_by_another_training_is_not_gone_on_with(
     assert left.exists
     train(parts, TINY.with_changes(score=Score.TANGENT), device="cpu", checkpoint=Checkpoint(path))
     resumed = train(parts, TWO, device="cpu", checkpoint=Checkpoint(path, Resume.REQUIRED))
-    assert same(resumed, train(parts, TWO, device="cpu"))
+    assert same(resumed, two)
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------
 
 
-def test_that_an_ensemble_comes_back_from_its_file_bit_for_bit(parts: tuple[Sample, ...], tmp_path: Path) -> None:
-    trained = train(parts, TWO, device="cpu")
-    save_model(trained, tmp_path / "a.cfa")
+def test_that_an_ensemble_comes_back_from_its_file_bit_for_bit(two: TrainedModel, tmp_path: Path) -> None:
+    save_model(two, tmp_path / "a.cfa")
     loaded = load_model(tmp_path / "a.cfa")
-    assert same(trained, loaded)
+    assert same(two, loaded)
     assert loaded.networks[0].backbone is loaded.networks[1].backbone
-    assert identity(loaded) == identity(trained)
+    assert identity(loaded) == identity(two)
     images = [picture(50), with_defect(picture(51), 4, 4, 8)]
-    for one, other in zip(found(loaded, images), found(trained, images), strict=True):
+    for one, other in zip(found(loaded, images), found(two, images), strict=True):
         assert one.score == other.score
         np.testing.assert_array_equal(one.anomaly_map, other.anomaly_map)
 
 
-def test_that_the_backbone_is_in_the_file_once(parts: tuple[Sample, ...], tmp_path: Path) -> None:
-    trained = train(parts, TWO, device="cpu")
+def test_that_the_backbone_is_in_the_file_once(two: TrainedModel, tmp_path: Path) -> None:
     sizes = []
-    for name, model in (("two", trained), *((f"one {i}", member) for i, member in enumerate(alone(trained)))):
+    for name, model in (("two", two), *((f"one {i}", member) for i, member in enumerate(alone(two)))):
         save_model(model, tmp_path / name)
         sizes.append((tmp_path / name).stat().st_size)
-    backbone = sum(t.numel() * t.element_size() for t in trained.network.backbone.state_dict().values())
+    backbone = sum(t.numel() * t.element_size() for t in two.network.backbone.state_dict().values())
     assert sizes[0] < sizes[1] + sizes[2] - 0.9 * backbone
 
 
-def test_that_another_unit_or_second_member_is_another_model(parts: tuple[Sample, ...]) -> None:
-    trained = train(parts, TWO, device="cpu")
-    assert trained.companion is not None
+def test_that_another_unit_or_second_member_is_another_model(two: TrainedModel) -> None:
+    assert two.companion is not None
     others = [
-        dataclasses.replace(trained, companion=Companion(trained.companion.network, (1.0, 2.0))),
-        dataclasses.replace(trained, companion=Companion(trained.network, trained.companion.units)),
+        dataclasses.replace(two, companion=Companion(two.companion.network, (1.0, 2.0))),
+        dataclasses.replace(two, companion=Companion(two.network, two.companion.units)),
     ]
-    assert len({identity(model) for model in (trained, *others)}) == 3
+    assert len({identity(model) for model in (two, *others)}) == 3
 
 
 @pytest.mark.parametrize("units", [(0.0, 1.0), (1.0, -2.0)])
 def test_that_a_file_whose_units_or_members_do_not_fit_is_refused(
-    units: tuple[float, float], parts: tuple[Sample, ...], tmp_path: Path
+    units: tuple[float, float], two: TrainedModel, tmp_path: Path
 ) -> None:
     from core.errors import ModelFileError
 
-    trained = train(parts, TWO, device="cpu")
-    assert trained.companion is not None
+    assert two.companion is not None
     broken = [
-        dataclasses.replace(trained, companion=Companion(trained.companion.network, units)),
-        dataclasses.replace(trained, companion=None),
-        dataclasses.replace(trained, config=trained.config.with_changes(second_scale=0)),
+        dataclasses.replace(two, companion=Companion(two.companion.network, units)),
+        dataclasses.replace(two, companion=None),
+        dataclasses.replace(two, config=two.config.with_changes(second_scale=0)),
     ]
     for number, model in enumerate(broken):
         path = tmp_path / f"{number}.cfa"

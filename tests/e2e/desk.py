@@ -98,13 +98,13 @@ class RealDesk:
         QApplication.sendEvent(handle, drop)
         assert drop.isAccepted()
 
-    def open_parts(self, root: Path) -> None:
-        """Drop a data set, and wait until it is read and checked."""
+    def open_parts(self, root: Path, **changes: object) -> None:
+        """Drop a data set, wait until it is read and checked, and change settings."""
         self.drop([root])
         self.until(lambda: self.parts.session.samples is not None and not self.parts.session.samples.checking)
         self.until_idle()
         config = self.parts.session.config
-        self.parts.session.set_config(config.with_changes(image_size=SIZE, epochs=1))
+        self.parts.session.set_config(config.with_changes(image_size=SIZE, epochs=1).with_changes(**changes))
 
     def train(self) -> None:
         """Press "Train" and wait until the test images are inspected too."""

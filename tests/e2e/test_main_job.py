@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 from cfa_gui.models.pace import Estimate
 from cfa_gui.models.review import Group, Mark
 from cfa_gui.models.session import Collection
+from core.config import Calibrating
 from core.progress import Phase, Progress
 from tests.e2e.desk import RealDesk
 
@@ -118,7 +119,7 @@ def test_that_a_folder_that_disappears_leaves_the_model_and_says_what_to_do(
     folder = tmp_path / "usb stick"
     shutil.copytree(data_set, folder)
     desk = open_desk()
-    desk.open_parts(folder)
+    desk.open_parts(folder, calibration=Calibrating.SPLIT)
     desk.train()
     model, scores = desk.parts.session.model, desk.scores()
     shutil.rmtree(folder)
@@ -127,7 +128,7 @@ def test_that_a_folder_that_disappears_leaves_the_model_and_says_what_to_do(
     assert desk.scores() == scores
     assert desk.parts.session.samples is not None
     (sentence,) = desk.errors()
-    assert "None of the 24 training images can be read" in sentence
+    assert "None of the 19 training images can be read" in sentence
     assert "Check the path, or open its folder again" in sentence
     desk.drop([folder])
     desk.until(lambda: len(desk.errors()) == 2)
@@ -232,8 +233,7 @@ def test_that_a_training_cut_off_by_a_crash_is_gone_on_with_and_gives_the_same_s
 
     def trained(desk: RealDesk, seen: Callable[[Progress], object]) -> dict[str, float]:
         desk.parts.session.progressed.connect(lambda progress, _: seen(progress))
-        desk.open_parts(data_set)
-        desk.parts.session.set_config(desk.parts.session.config.with_changes(epochs=12, learning_rate=1e-3))
+        desk.open_parts(data_set, epochs=12, learning_rate=1e-3, calibration=Calibrating.SPLIT)
         desk.train()
         assert desk.errors() == []
         return desk.scores()
@@ -254,7 +254,7 @@ def test_that_a_training_cut_off_by_a_crash_is_gone_on_with_and_gives_the_same_s
     again = open_desk()
 
     def note(progress: Progress) -> None:
-        if progress.phase is Phase.TRAINING and not progress.turn:
+        if progress.phase is Phase.TRAINING:
             learned.append(progress.done)
 
     scores = trained(again, note)
