@@ -125,7 +125,7 @@ def test_that_resume_after_a_kill_gives_the_file_that_an_undisturbed_training_gi
     from core.model_file import load_model
 
     root = write_dataset(tmp_path / "parts", good=8)
-    options = ["train", str(root), *TRAIN_OPTIONS, "--epochs", "60"]
+    options = ["train", str(root), *TRAIN_OPTIONS, "--calibration", "split", "--epochs", "60"]
     program = [sys.executable, "-m", "core.cli", *options, "--out", str(tmp_path / "a.cfa")]
     unfinished = tmp_path / "a.cfa.unfinished"
     with subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:

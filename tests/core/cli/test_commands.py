@@ -71,7 +71,10 @@ def test_that_a_full_disk_loses_nothing_but_the_new_model(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    for arguments in (("train", parts, "--out", model, *TRAIN_OPTIONS), ("threshold", model, "--value", "1")):
+    for arguments in (
+        ("train", parts, "--out", model, *TRAIN_OPTIONS, "--holdout", "0"),
+        ("threshold", model, "--value", "1"),
+    ):
         done = cfa(*arguments)
         assert done.status == 1
         done.assert_one_sentence("cannot be written: No space left on device")
