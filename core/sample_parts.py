@@ -18,6 +18,8 @@ from core.opencv import cv2
 from core.progress import CancelToken, Phase, Progress, Report, silent
 from core.sample_drawing import DEFECTS, Scene, photograph
 
+SAMPLE_PARTS_GOOD = 100
+"""Of them 20 are held out at a time, which is enough to promise a false-alarm rate of 5 %, and 40 in all."""
 _VERSION = 1  # of the drawing: another version draws other pixels
 _MARKER = "sample_parts.json"
 
@@ -36,10 +38,11 @@ class _Recipe:
 def make_sample_parts(
     folder: Path,
     *,
-    good: int = 60,
+    good: int = SAMPLE_PARTS_GOOD,
     test_good: int = 15,
     defects_per_kind: int = 8,
     seed: int = 0,
+    or_beside: bool = False,
     report: Report = silent,
     cancel: CancelToken | None = None,
 ) -> Path:
@@ -55,11 +58,13 @@ def make_sample_parts(
         test_good: Good images to test on.
         defects_per_kind: Defective images of each of the four kinds.
         seed: Of everything drawn.
+        or_beside: Where the folder holds something else, such as other sample parts, take one beside it whose name
+            ends in a number.
         report: Told of each image.
         cancel: Checked before each image.
 
     Returns:
-        The folder.
+        The folder that holds them.
 
     Raises:
         ConfigError: A number is negative, or there would be no good image to train on.
@@ -69,6 +74,8 @@ def make_sample_parts(
     recipe = _Recipe(good, test_good, defects_per_kind, seed)
     _check(recipe)
     try:
+        while or_beside and not (_is_free(folder) or _is_complete(folder, recipe)):
+            folder = _next_name(folder)
         place = folder.resolve()
         if not _is_complete(place, recipe):
             _refuse_occupied(place)
@@ -97,10 +104,18 @@ def _is_complete(folder: Path, recipe: _Recipe) -> bool:
     return found == asdict(recipe) and all((folder / name).is_file() for name in _file_names(recipe))
 
 
+def _is_free(folder: Path) -> bool:
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+
+
+def _next_name(folder: Path) -> Path:
+    """`parts`, `parts-2`, `parts-3`."""
+    name, dash, number = folder.name.rpartition("-")
+    return folder.with_name(f"{name}-{int(number) + 1}" if dash and number.isdecimal() else f"{folder.name}-2")
+
+
 def _refuse_occupied(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
-        return
-    if folder.exists():
+    if not _is_free(folder):
         raise OutputError(
             f"{folder} is there already and holds something other than these sample parts. "
             "Nothing in it was changed: choose another folder."

@@ -84,7 +84,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         os.environ["XDG_CONFIG_HOME"] = name  # the layout is the first one, and the user's own stays as it is
         folder = Path(name)
-        found = open_dataset(make_sample_parts(folder / "sample-parts", good=100))
+        found = open_dataset(make_sample_parts(folder / "sample-parts"))
         good = keep_frames((read_image(sample.path) for sample in found.good), folder / "good", RATE)
         save_model(train(good_samples(good), preset(options.preset), device="cpu"), folder / "flange.cfa")
         write_video(frames(found), folder / "line.avi", RATE)

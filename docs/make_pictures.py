@@ -119,7 +119,7 @@ def main() -> None:
         os.environ["XDG_CONFIG_HOME"] = folder  # the layout is the first one, and the user's own stays as it is
         settings = SettingsStore(Path(folder) / "preferences.json")
         theme.apply(app, options.scheme)
-        parts = make_sample_parts(Path(folder) / "sample-parts", good=100)
+        parts = make_sample_parts(Path(folder) / "sample-parts")
         photographer = Photographer(options.out, settings)
         main_job(photographer, parts, options.preset)
         photographer.window._end()  # no question about the unsaved model

@@ -111,7 +111,7 @@ class Engine(Protocol):
         ...
 
     def make_sample_parts(self, folder: Path, *, report: Report, cancel: CancelToken) -> Path:
-        """Write the sample parts into a folder and return the folder to open."""
+        """Write the sample parts into a folder, or one beside it if it is taken, and return the folder to open."""
         ...
 
 
@@ -214,7 +214,7 @@ class CoreEngine:
         """See `core.sample_parts.make_sample_parts`."""
         from core.sample_parts import make_sample_parts
 
-        return make_sample_parts(folder, report=report, cancel=cancel)
+        return make_sample_parts(folder, or_beside=True, report=report, cancel=cancel)
 
 
 def _versions() -> tuple[tuple[str, str], ...]:

@@ -26,8 +26,6 @@ from core.training import train as train_model
 
 UNFINISHED = ".unfinished"
 """What the name of a model has after it while it is trained."""
-SAMPLE_PARTS_GOOD = 100
-"""Of them 20 are held out at a time, which is enough to promise a false-alarm rate of 5 %, and 40 in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +159,7 @@ def make_samples(folder: Path, seed: int, *, as_json: bool, cancel: CancelToken)
     """`cfa samples`."""
     cancel.check()
     with out.ProgressBars() as bars:
-        made = make_sample_parts(folder, good=SAMPLE_PARTS_GOOD, seed=seed, report=bars, cancel=cancel)
+        made = make_sample_parts(folder, seed=seed, report=bars, cancel=cancel)
     if as_json:
         out.json_object({"folder": str(made)})
     else:

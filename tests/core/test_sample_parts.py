@@ -1,5 +1,6 @@
 import errno
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +176,17 @@ def test_that_a_folder_that_holds_anything_else_is_refused_and_untouched(tmp_pat
     with pytest.raises(OutputError, match="choose another folder"):
         make_sample_parts(folder, good=1, test_good=0, defects_per_kind=0)
     assert files(tmp_path) == before
+
+
+def test_that_beside_a_folder_that_is_taken_there_is_room_for_them(tmp_path: Path) -> None:
+    few = partial(make_sample_parts, tmp_path / "parts", good=1, test_good=0, defects_per_kind=0, or_beside=True)
+    assert few() == few() == tmp_path / "parts"
+    (tmp_path / "parts" / "train" / "good" / "000.jpg").unlink()  # somebody has tidied up
+    (tmp_path / "parts-2").mkdir()
+    (tmp_path / "parts-2" / "holiday.jpg").write_text("mine")
+    assert few() == few() == tmp_path / "parts-3"
+    assert files(tmp_path / "parts") == {"sample_parts.json"}
+    assert files(tmp_path / "parts-2") == {"holiday.jpg"}
 
 
 def test_that_cancelling_leaves_an_empty_folder_empty(tmp_path: Path) -> None:

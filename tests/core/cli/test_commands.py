@@ -15,7 +15,7 @@ from core.inspection import Inspector
 from core.model_file import load_model, save_model
 from core.presets import PRESETS
 from core.progress import CancelToken
-from core.sample_parts import make_sample_parts
+from core.sample_parts import SAMPLE_PARTS_GOOD, make_sample_parts
 from core.threshold import BestF1, manual_threshold
 from core.trained_model import Skipped
 from tests.core.cli_runs import (
@@ -248,8 +248,8 @@ def test_that_many_skipped_images_do_not_flood_the_terminal(cfa: Command, model:
 
 @pytest.fixture
 def few_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli_work, "SAMPLE_PARTS_GOOD", 6)
-    monkeypatch.setattr(cli_work, "make_sample_parts", partial(make_sample_parts, test_good=1, defects_per_kind=1))
+    few = partial(make_sample_parts, good=6, test_good=1, defects_per_kind=1)
+    monkeypatch.setattr(cli_work, "make_sample_parts", few)
 
 
 @pytest.mark.usefixtures("few_parts")
@@ -278,7 +278,7 @@ def test_that_the_demo_does_the_main_job_and_prints_what_it_flagged(
 
 
 def test_that_the_sample_parts_are_enough_to_promise_five_percent() -> None:
-    assert round(cli_work.SAMPLE_PARTS_GOOD * PRESETS["fast"].training.holdout) >= 19
+    assert round(SAMPLE_PARTS_GOOD * PRESETS["fast"].training.holdout) >= 19
 
 
 def test_that_a_cancelled_command_says_so_and_leaves_nothing(
