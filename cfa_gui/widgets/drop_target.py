@@ -10,7 +10,10 @@ from cfa_gui import theme
 from cfa_gui.widgets.icon_label import IconLabel
 
 TITLE = "Drop a folder of good parts"
-HINT = "Pictures of parts without defects. The model learns from them what good looks like."
+HINT = (
+    "Pictures of parts without defects. The model learns from them what good looks like.\n"
+    "A saved model (.cfa) may be dropped as well, alone or with pictures to inspect."
+)
 
 
 class DropTarget(QFrame):
