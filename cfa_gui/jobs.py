@@ -297,11 +297,6 @@ class _LoadQueue:
             start, self._working = not self._working, True
         return start
 
-    def discard(self, key: Hashable) -> None:
-        """Take a key back."""
-        with self._lock:
-            self._waiting.pop(key, None)
-
     def clear(self) -> None:
         """Forget all; what is being loaded belongs to a generation that has passed."""
         with self._lock:
@@ -366,10 +361,6 @@ class LatestLoader(QObject):
         """Ask for a key; asking again moves it to the front. Does nothing after `shutdown`."""
         if not self._closed and self._queue.add(key):
             self._executor.submit(self._queue.run)
-
-    def forget(self, key: Hashable) -> None:
-        """Take a key back if it is still waiting."""
-        self._queue.discard(key)
 
     def clear(self) -> None:
         """Forget all that waits, and drop the result of what is being loaded."""

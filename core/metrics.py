@@ -118,18 +118,6 @@ class SortedScores:
         missed = int(np.searchsorted(self._defects, value, side="right"))
         return Confusion(good_passed, len(self._good) - good_passed, missed, len(self._defects) - missed)
 
-    def f1_curve(self) -> tuple[Floats, Floats]:
-        """F1 as a step function of the threshold.
-
-        Returns:
-            Thresholds, (m,) ascending: -inf, then the distinct scores; and F1, (m,): f1[i] holds from thresholds[i] up
-            to but without thresholds[i + 1]. F1 is 0 where it does not exist.
-        """
-        values = np.concatenate([[-np.inf], np.unique(np.concatenate([self._good, self._defects]))])
-        false_alarms = len(self._good) - np.searchsorted(self._good, values, side="right")
-        found = len(self._defects) - np.searchsorted(self._defects, values, side="right")
-        return values, 2 * found / np.maximum(found + false_alarms + len(self._defects), 1)
-
 
 def confusion(scores: ArrayLike, labels: ArrayLike, threshold_value: float) -> Confusion:
     """The counts at one threshold. To move a threshold about, use `SortedScores`.

@@ -70,12 +70,6 @@ class InspectController(QObject):
         self.inspect(tuple({sample.path: sample for sample in wanted}.values()))
 
     @Slot()
-    def inspect_test_images(self) -> None:
-        """Inspect the test images of the data set that is open."""
-        if self._session.samples is not None:
-            self.inspect(self._session.samples.test)
-
-    @Slot()
     def inspect_waiting(self) -> None:
         """Inspect the images that have no score yet."""
         self.inspect(self._waiting())

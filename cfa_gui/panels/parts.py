@@ -178,13 +178,6 @@ def row(*widgets: QWidget, stretch_last: bool = False, gap: int = theme.GAP) -> 
     return layout
 
 
-def keep_place_when_hidden(widget: QWidget) -> None:
-    """So that nothing jumps when the widget comes and goes."""
-    policy = widget.sizePolicy()
-    policy.setRetainSizeWhenHidden(True)
-    widget.setSizePolicy(policy)
-
-
 def fixed_width(widget: QWidget) -> None:
     """As wide as it wants to be, not more."""
     widget.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)

@@ -82,16 +82,6 @@ class Layers:
         """(width, height) of the picture; (1, 1) where there is none."""
         return (1, 1) if self.pyramid is None else (self.pyramid.width, self.pyramid.height)
 
-    @property
-    def has_heat(self) -> bool:
-        """Whether there is a map."""
-        return self._heat is not None
-
-    @property
-    def has_truth(self) -> bool:
-        """Whether there is a mask with any defect."""
-        return self._truth is not None
-
     def value_at(self, x: float, y: float) -> float | None:
         """The map's value at a place of the picture, pixels; None outside the map and where not inspected."""
         if self._heat is None or not self._rect.contains(QPointF(x, y)):

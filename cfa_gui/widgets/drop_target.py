@@ -31,7 +31,6 @@ class DropTarget(QFrame):
         self._hint = QLabel(HINT)
         self._browse = QPushButton(theme.icon("folder-open-outline", "on_accent"), " Choose folder…")
         self._sample = QPushButton("Try the sample parts")
-        self._words = (TITLE, HINT)
         self.setAcceptDrops(True)
         self.setAccessibleName(TITLE)
         theme.set_role(self, "drop")
@@ -49,18 +48,10 @@ class DropTarget(QFrame):
         """Large enough to be aimed at."""
         return QSize(560, 320)
 
-    def set_text(self, title: str, hint: str) -> None:
-        """Other words than "Drop a folder of good parts"."""
-        self._words = (title, hint)
-        self._title.setText(title)
-        self._hint.setText(hint)
-        self.setAccessibleName(title)
-
     def set_busy(self, text: str | None) -> None:
         """Say what is being done, with the buttons off; None: ready again."""
-        title, hint = self._words
-        self._title.setText(text or title)
-        self._hint.setText("" if text else hint)
+        self._title.setText(text or TITLE)
+        self._hint.setText("" if text else HINT)
         for button in (self._browse, self._sample):
             button.setEnabled(text is None)
         self.setAcceptDrops(text is None)

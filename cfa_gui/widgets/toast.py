@@ -6,7 +6,6 @@ from typing import Literal
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QAccessible, QAccessibleEvent, QCursor, QEnterEvent, QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import (
-    QAbstractButton,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -110,10 +109,6 @@ class Toast(QFrame):
         if buttons.count():
             buttons.addStretch()
             column.addLayout(buttons)
-
-    def first_button(self) -> QAbstractButton:
-        """Where the keyboard begins."""
-        return next(iter(self.findChildren(QPushButton)), self._closer)
 
     def height_needed(self) -> int:
         """At its fixed width, with the details folded or not."""
@@ -221,11 +216,6 @@ class ToastArea(QWidget):
         """Take all messages away."""
         for toast in tuple(self._toasts):
             self._remove(toast)
-
-    def focus_latest(self) -> None:
-        """Give the latest message the keyboard: its first button."""
-        if self._toasts:
-            self._toasts[-1].first_button().setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     @Slot(object)
     def _remove(self, toast: Toast) -> None:

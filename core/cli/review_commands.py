@@ -8,7 +8,9 @@ import typer
 from core.cli import output as out
 from core.cli.options import Json
 
-app = typer.Typer(name="review", help="List, export and check what was reviewed in the window.", no_args_is_help=True)
+app = typer.Typer(
+    name="review", help="List, export, check and remove what was reviewed in the window.", no_args_is_help=True
+)
 Store = Annotated[Path | None, typer.Option(metavar="FILE", help="The review store; the window's own where left out.")]
 ProjectId = Annotated[int, typer.Argument(metavar="REVIEW", help="Its number; `cfa review list` shows them.")]
 
@@ -38,6 +40,21 @@ def review_export(
         from core.cli import reviewing
 
         reviewing.export(project, output, store, log=log, as_json=as_json)
+
+
+@app.command("remove", short_help="Remove a review for good.")
+def review_remove(
+    project: ProjectId,
+    *,
+    store: Store = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Really; without it the review is named and stays.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove a review with its scores, labels and log. Pictures and models stay where they are."""
+    with out.outcome(as_json=as_json):
+        from core.cli import reviewing
+
+        reviewing.remove(project, store, really=yes, as_json=as_json)
 
 
 @app.command("check", short_help="See whether a store is sound.")

@@ -1,4 +1,4 @@
-"""`cfa review`: list, export and check review stores. Imports no torch."""
+"""`cfa review`: list, export, check and tidy review stores. Imports no torch."""
 
 from pathlib import Path
 
@@ -33,14 +33,31 @@ def export(project: int, output: Path, path: Path | None, *, log: bool, as_json:
     if table is None:
         raise ConfigError(f"{output} must end in .csv or .parquet.")
     with _opened(path) as store:
-        if project not in {known.id for known in store.projects()}:
-            raise StoreError(f"There is no review {project} in {store.path}. `cfa review list` shows those there are.")
+        _found(store, project)
         rows = store.history(project) if log else store.rows(project)
     write_bytes(output, table(LOG_COLUMNS if log else COLUMNS, rows))
     if as_json:
         out.json_object({"file": str(output), "rows": len(rows)})
     else:
         out.line(f"{counted(len(rows), 'row')} written to {output}.")
+
+
+def remove(project: int, path: Path | None, *, really: bool, as_json: bool) -> None:
+    """`cfa review remove`."""
+    with _opened(path) as store:
+        found = _found(store, project)
+    images, labels = counted(found.images, "image"), counted(found.labels, "label")
+    what = f"review {project}, {found.name} ({images}, {labels})"
+    if not really:
+        raise ConfigError(f"Nothing was removed. Add --yes to remove {what} for good.")
+    with ReviewStore(store.path) as store:
+        if not store.claim(project):
+            raise StoreError(f"Nothing was removed: a window has {what} open. Close it first.")
+        store.remove_project(project)
+    if as_json:
+        out.json_object({"store": str(store.path), "removed": _json(found)})
+    else:
+        out.line(f"Removed {what}.")
 
 
 def check(path: Path | None, *, as_json: bool) -> None:
@@ -67,6 +84,13 @@ def check(path: Path | None, *, as_json: bool) -> None:
 
 def _opened(path: Path | None) -> ReviewStore:
     return ReviewStore(path or default_store(), read_only=True)
+
+
+def _found(store: ReviewStore, project: int) -> Project:
+    for known in store.projects():
+        if known.id == project:
+            return known
+    raise StoreError(f"There is no review {project} in {store.path}. `cfa review list` shows those there are.")
 
 
 def _json(project: Project) -> dict[str, object]:

@@ -77,17 +77,6 @@ def test_that_no_image_at_all_counts_nothing() -> None:
     assert SortedScores([], []).confusion_at(0.5) == Confusion(0, 0, 0, 0)
 
 
-@given(labelled)
-def test_that_the_f1_curve_holds_from_each_threshold_to_the_next(pairs: list[tuple[float, bool]]) -> None:
-    scores = SortedScores(*split(pairs))
-    values, f1 = scores.f1_curve()
-    assert values[0] == -np.inf
-    assert (np.diff(values) > 0).all()
-    for value, reached in zip(values, f1, strict=True):
-        inside = max(value, -1e9) + 1e-6  # still below the next
-        assert (scores.confusion_at(inside).f1 or 0.0) == reached
-
-
 @given(both_kinds)
 def test_that_the_areas_agree_with_scikit_learn(pairs: list[tuple[float, bool]]) -> None:
     scores, labels = split(pairs)

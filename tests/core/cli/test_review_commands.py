@@ -88,3 +88,26 @@ def test_that_wrong_use_ends_with_a_sentence(cfa: Command, store: Path, tmp_path
     result.assert_one_sentence("cannot be opened: No such file")
     assert result.status == 1
     assert not (tmp_path / "nowhere.sqlite").exists()
+
+
+def test_that_a_review_is_removed_only_when_that_is_really_meant(cfa: Command, store: Path, tmp_path: Path) -> None:
+    with ReviewStore(store) as opened:
+        opened.create_project("line 2")
+    before = store.read_bytes()
+    result = cfa("review", "remove", 1, "--store", store)
+    result.assert_one_sentence("Nothing was removed. Add --yes to remove review 1, line 1 (2 images, 1 label)")
+    assert (result.status, store.read_bytes()) == (2, before)
+    result = cfa("review", "remove", 7, "--store", store, "--yes")
+    result.assert_one_sentence("There is no review 7")
+    assert cfa("review", "remove", 1, "--store", store, "--yes", "--json").json["removed"]["name"] == "line 1"
+    assert [found["name"] for found in cfa("review", "list", "--store", store, "--json").json["reviews"]] == ["line 2"]
+    assert (tmp_path / "b.png").exists()
+
+
+def test_that_a_review_that_a_window_has_open_is_not_removed(cfa: Command, store: Path) -> None:
+    with ReviewStore(store) as window:
+        assert window.claim(1)
+        result = cfa("review", "remove", 1, "--store", store, "--yes")
+    result.assert_one_sentence("a window has review 1, line 1 (2 images, 1 label) open. Close it first")
+    assert result.status == 1
+    assert len(cfa("review", "list", "--store", store, "--json").json["reviews"]) == 1
