@@ -220,7 +220,7 @@ _FRONT: dict[tuple[str, str], Any] = {}
 
 
 def _probe(backbone: Backbone, size: tuple[int, int] = _PROBE) -> Tensor:
-    """A picture of noise."""
+    """A (1, H, W, 3) uint8 picture of noise, always the same."""
     height, width = (max(backbone.strides) * side for side in size)
     return torch.randint(0, 256, (1, height, width, 3), generator=torch.Generator().manual_seed(0)).byte()
 

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from cfa_gui.models.review import Group, Mark
 from cfa_gui.models.session import Collection
 from core.config import Calibrating
 from core.progress import Phase, Progress
+from core.sample_parts import make_sample_parts
 from tests.e2e.desk import RealDesk
 
 
@@ -88,6 +90,23 @@ def test_that_a_model_saved_and_opened_elsewhere_gives_the_same_scores_bit_for_b
     assert {name.removeprefix("test/"): score for name, score in scores.items()} == {
         name.removeprefix("test/"): score for name, score in again.scores().items()
     }
+
+
+def test_that_sample_parts_come_though_somebody_has_changed_those_that_were_there(
+    open_desk: Callable[[], RealDesk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = partial(make_sample_parts, good=3, test_good=1, defects_per_kind=1)
+    monkeypatch.setattr("core.sample_parts.make_sample_parts", few)
+    monkeypatch.setattr("cfa_gui.controllers.samples.sample_parts_folder", lambda: tmp_path / "parts")
+    few(tmp_path / "parts")
+    (tmp_path / "parts" / "train" / "good" / "000.jpg").unlink()
+    desk = open_desk()
+    desk.window.start._target._sample.click()
+    desk.until(lambda: desk.parts.session.samples is not None or bool(desk.errors()))
+    desk.until_idle()
+    assert desk.errors() == []
+    assert len(desk.parts.session.samples.good) == 3  # type: ignore[union-attr]
+    assert len(list((tmp_path / "parts" / "train" / "good").iterdir())) == 2
 
 
 def test_that_a_corrupt_image_in_the_middle_costs_only_itself(
