@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from core.folding import CONSTANTS, FoldedSearch
 from core.neighbours import CANDIDATES
 from core.openvino_runtime import CompiledModel
 from core.search_graph import SearchGraph, tables
+from core.set_aside import SetAside
 
 _ROWS = 8
 """Rows of the grid that are done at once: more need more memory, fewer more time to go about it."""
@@ -35,9 +37,11 @@ class CompiledSearch:
             ImportError: OpenVINO is not installed.
             RuntimeError: It cannot take the search.
         """
-        self._strides, self._rows = tuple(strides), _ROWS_IN_PARTS if folded.in_parts else _ROWS
+        self._strides = tuple(strides)
+        self._rows = _ROWS_IN_PARTS if folded.in_parts else _ROWS
+        self._carried = tuple(stride // strides[0] for stride in strides[1:]) if folded.in_parts else ()
         front.reshape({0: [-1, -1, -1, 3]})
-        self._model = CompiledModel(_from_images(front, folded, count, self._rows))
+        self._model = CompiledModel(*_from_images(front, folded, count, self._rows, self._carried))
         self.expect_one_size()
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,7 +51,7 @@ class CompiledSearch:
         """
         b, height, width = images.shape[:3]
         grids = tuple((height // stride, width // stride) for stride in self._strides)
-        outputs = self._model([images.contiguous().numpy(), *tables(b, grids, self._rows)])
+        outputs = self._model([images.contiguous().numpy(), *tables(b, grids, self._rows, carried=bool(self._carried))])
         shape = (b, *grids[0], outputs[0].shape[2])
         distances, rows = (torch.from_numpy(part)[: b * grids[0][0]].view(shape) for part in outputs)
         found = distances, rows.long()
@@ -61,22 +65,32 @@ class CompiledSearch:
         self._model.expect_one_size()
 
 
-def _from_images(front: Any, folded: FoldedSearch, count: int, step: int) -> Any:
-    """An `openvino.Model` of images and tables, `front` being that of the pooled maps."""
+def _from_images(
+    front: Any, folded: FoldedSearch, count: int, step: int, carried: Sequence[int]
+) -> tuple[Any, SetAside | None]:
+    """An `openvino.Model` of images and tables, `front` being that of the pooled maps, and its large constants."""
     centres = len(folded.centres)
     shaped = count == 1 and folded.axes.shape[1] > 0
-    graph = SearchGraph(min(CANDIDATES, centres) if shaped else count, centres, step)
+    graph = SearchGraph(min(CANDIDATES, centres) if shaped else count, centres, step, carried)
     ops = graph.ops
     maps = [ops.transpose(result.input_value(0), graph.ints(0, 2, 3, 1)) for result in front.get_results()]
+    aside = None
     if folded.in_parts:
-        parts: list[Sequence[Any]] = [folded.products, folded.weights]
-        if shaped:
-            parts.append([part @ folded.basis.T[: part.shape[1]] for part in folded.weights])
-        matrices = list(zip(*parts, strict=True))
+        matrices, aside = _set_aside(folded, shaped=shaped)
         found = graph.over_rows(maps, matrices, lambda sums: _of_parts(graph, folded, sums), lengths_of=1)
     else:
         found = graph.over_rows(maps, _whole(folded), lambda sums: _of_descriptors(graph, folded, sums[0], shaped))
-    return graph.openvino.Model(found, [*front.get_parameters(), *graph.tables])
+    return graph.openvino.Model(found, [*front.get_parameters(), *graph.tables]), aside
+
+
+def _set_aside(folded: FoldedSearch, *, shaped: bool) -> tuple[list[tuple[NDArray[np.float32], ...]], SetAside]:
+    """Each level's products, weights and, where shapes count, weights of the feet; OpenVINO packs them for itself."""
+    parts = [folded.products, folded.weights]
+    if shaped:
+        parts.append(tuple(part @ folded.basis.T[: part.shape[1]] for part in folded.weights))
+    aside = SetAside([part for of_level in zip(*parts, strict=True) for part in of_level])
+    count = len(parts)
+    return [tuple(aside.arrays[count * level : count * (level + 1)]) for level in range(len(folded.products))], aside
 
 
 def _whole(folded: FoldedSearch) -> list[tuple[Any]]:
@@ -177,6 +191,6 @@ class PyramidSearch:
         """
         grids = tuple((int(level.shape[2]), int(level.shape[3])) for level in pyramid)
         arrays = [part.contiguous().numpy() for part in (*pyramid, *products)]
-        ranks, rows = self._model([*arrays, *tables(len(pyramid[0]), grids, _ROWS)])
+        ranks, rows = self._model([*arrays, *tables(len(pyramid[0]), grids, _ROWS, carried=False)])
         done = len(pyramid[0]) * grids[0][0]
         return torch.from_numpy(ranks)[:done].flatten(0, 1).clone(), torch.from_numpy(rows)[:done].flatten(0, 1).long()

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
+from core.set_aside import SetAside
+
 _SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 _NO_MEMORY = ("Failed to allocate", "bad_alloc", "can't alloc", "Resource temporarily unavailable")
 """What OpenVINO writes into a plain RuntimeError where there is too little memory."""
@@ -65,13 +67,14 @@ class CompiledModel:
     between its layers on finding out how large they are. One model is held at a time.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, constants: SetAside | None = None) -> None:
         """Hold a model; its first call compiles it.
 
         Args:
             model: An `openvino.Model`.
+            constants: Of the model, those that are read while it is compiled and never again.
         """
-        self._model = model
+        self._model, self._constants = model, constants
         self._compiled: Any = None
         self._only_for: _Shapes | None = None
         self._last: _Shapes | None = None
@@ -129,6 +132,8 @@ class CompiledModel:
         self._compiled = self._of_thread.compiled = self._of_thread.request = None  # two would need twice the memory
         self._only_for = None
         self._compiled, self._only_for = _compile(model), shapes
+        if self._constants is not None:
+            self._constants.release()
 
 
 def _compile(model: Any) -> Any:

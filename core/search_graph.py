@@ -5,7 +5,7 @@ coarser level between which it lies, so that nothing of the size of patches time
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from core.descriptor import coordinate_channels
 from core.openvino_runtime import load_openvino
+from core.search_loop import SearchLoop
 
 _BLOCK = 32
 """Centres of which first the best alone is looked at, where several are asked for."""
@@ -26,18 +27,20 @@ _FAR_END = 2**31 - 1
 
 
 @lru_cache(maxsize=32)
-def tables(images: int, grids: tuple[tuple[int, int], ...], step: int) -> tuple[NDArray[Any], ...]:
+def tables(images: int, grids: tuple[tuple[int, int], ...], step: int, *, carried: bool) -> tuple[NDArray[Any], ...]:
     """What the loop needs to know of a grid, in the order of `SearchGraph.tables`.
 
     Args:
         images: b.
         grids: (h_l, w_l) of each level, finest first.
         step: Rows that are done at once. The last row comes again until their number n is a multiple of it.
+        carried: See `SearchGraph`.
 
     Returns:
         The rows to look at, (n,) int32. Constants (n, w, 3): row, column, 1. Weights along a row (1, w, sum of w_l).
-        For each coarser level the rows above and below each row of the grid, (n,) int32, and the share (n, 1, 1) of the
-        one below.
+        For each coarser level, if carried, the rows that come new at each turn, (n * h_l / h,) int32; the rows above
+        and below each row of the grid, (n,) int32, among all of the level or those at hand; and the share (n, 1, 1) of
+        the one below.
     """
     grid = grids[0]
     rows, columns = coordinate_channels(grid, torch.device("cpu"))
@@ -46,12 +49,20 @@ def tables(images: int, grids: tuple[tuple[int, int], ...], step: int) -> tuple[
     constants = torch.stack((rows, columns, torch.ones(grid)), dim=2)[looked_at % grid[0]]
     along = torch.cat([upsampling(grid[1], level[1]) for level in grids[1:]], dim=1)[None]
     found = [looked_at.int().numpy(), constants.numpy(), along.numpy()]
+    turns = torch.arange(len(looked_at) // step)
     for level in grids[1:]:
         down = upsampling(grid[0], level[0])
         above = (down > 0).int().argmax(dim=1)
         below = (above + 1).clamp(max=level[0] - 1)
         share = torch.where(below > above, down.gather(1, below[:, None])[:, 0], 0.0)
         offsets = looked_at // grid[0] * level[0]
+        if carried:
+            # A turn needs its own rows of this level, the one before them and the one after: where images begin and
+            # end within it, fewer of them.
+            new = step * level[0] // grid[0]
+            rows = turns[:, None] * new + torch.arange(1, new + 1)
+            found.append(rows.clamp_(max=images * level[0] - 1).flatten().int().numpy())
+            offsets = offsets - (turns * new - 1).repeat_interleave(step)
         found += [(offsets + part[looked_at % grid[0]]).int().numpy() for part in (above, below)]
         found.append(share[looked_at % grid[0]].view(-1, 1, 1).numpy())
     return tuple(found)
@@ -65,13 +76,13 @@ def upsampling(size: int, coarse: int) -> Tensor:
 
 
 class _Rows(NamedTuple):
-    """The rows of a coarser level above and below each row of the grid, as nodes.
+    """The rows of a coarser level above and below each row of the grid that is done at once, as nodes.
 
     Attributes:
-        values: (b * h_l, w_l, columns) maps to mix, one for each matrix.
-        above: (b * h,) int32.
-        below: (b * h,) int32.
-        share: (b * h, 1, 1), of the row below.
+        values: (rows, w_l, columns) products to mix, one for each matrix.
+        above: (step,) int32.
+        below: (step,) int32.
+        share: (step, 1, 1), of the row below.
     """
 
     values: Sequence[Any]
@@ -83,18 +94,24 @@ class _Rows(NamedTuple):
 class SearchGraph:
     """Builds the loop.
 
+    What the coarser levels contribute is made for the whole picture before the loop, or, carried, as the loop goes
+    along: each turn makes the rows that come new and hands the last two on to the next. That needs less memory where
+    there are many columns, since a loop copies what it shares; but each turn reads the levels' matrices once more.
+
     Attributes:
         openvino: The package.
         tables: The parameters that `tables` fills, in order.
     """
 
-    def __init__(self, count: int, centres: int, step: int) -> None:
+    def __init__(self, count: int, centres: int, step: int, carried: Sequence[int] = ()) -> None:
         """An empty graph.
 
         Args:
             count: How many centres are looked for.
             centres: M.
             step: Rows that are done at once.
+            carried: Rows of the grid to each row of every coarser level, of which the step is a multiple, where what
+                these contribute is carried.
 
         Raises:
             ImportError: OpenVINO is not installed.
@@ -102,7 +119,7 @@ class SearchGraph:
         self.openvino = load_openvino()
         self.ops = self.openvino.opset13
         self.tables: list[Any] = []
-        self._count, self._centres, self._step = count, centres, step
+        self._count, self._centres, self._step, self._carried = count, centres, step, carried
 
     def over_rows(
         self,
@@ -127,16 +144,22 @@ class SearchGraph:
         looked_at = self.parameter(-1, kind=np.int32)
         constants, along = self.parameter(-1, -1, 3), self.parameter(1, -1, -1)
         self.tables = [looked_at, constants, along]
+        loop = SearchLoop(self.openvino)
         rows = self.ops.gather(self._in_rows(maps[0]), looked_at, self.scalar(0))
-        finest = self.ops.concat([rows, constants], 2)
+        finest = loop.sliced(self.ops.concat([rows, constants], 2), self._step)
+        weights = loop.shared(along)
         coarse = []
-        for values, of_level in zip(maps[1:], matrices[1:], strict=True):
+        for level, (values, of_level) in enumerate(zip(maps[1:], matrices[1:], strict=True)):
             flat = self._in_rows(values)
-            above, below = (self.parameter(-1, kind=np.int32) for _ in range(2))
-            products = [self.product(flat, self._node(matrix)) for matrix in of_level]
-            coarse.append(_Rows(products, above, below, self.parameter(-1, 1, 1)))
-            self.tables += coarse[-1][1:]
-        return self._loop(finest, along, coarse, matrices[0], row, lengths_of)
+            products = self._carry(loop, level, flat, of_level) if self._carried else self._share(loop, flat, of_level)
+            mixing = [self.parameter(-1, kind=np.int32), self.parameter(-1, kind=np.int32), self.parameter(-1, 1, 1)]
+            self.tables += mixing
+            coarse.append(_Rows(products, *(loop.sliced(part, self._step) for part in mixing)))
+        sums = []
+        for index, matrix in enumerate(matrices[0]):
+            added_up = self._squared_lengths if index == lengths_of else self._sum
+            sums.append(added_up(self._product_inside(loop, finest, matrix), self._pieces(weights, coarse, index)))
+        return loop.close(row(sums), self._step)
 
     def smallest(self, ranks: Any) -> tuple[Any, Any]:
         """The `count` smallest of (step, w, M) ranks and where they stand, (step, w, count) each, ascending."""
@@ -195,43 +218,26 @@ class SearchGraph:
         """Of two matrices, or of two stacks of them."""
         return self.ops.matmul(one, other, transpose_a=False, transpose_b=False)
 
-    def _loop(
-        self,
-        finest: Any,
-        along: Any,
-        coarse: Sequence[_Rows],
-        matrices: Sequence[Any],
-        row: Callable[[Sequence[Any]], Sequence[Any]],
-        lengths_of: int | None,
-    ) -> list[Any]:
-        loop, step = self.ops.tensor_iterator(), self._step
-        part, weights = self.parameter(step, -1, _length(finest)), self.parameter(1, -1, -1)
-        sliced, shared = [(part, finest)], [(weights, along)]
-        levels = []
-        for level in coarse:
-            values = [self.parameter(-1, -1, _length(node)) for node in level.values]
-            above, below = (self.parameter(step, kind=np.int32) for _ in range(2))
-            levels.append(_Rows(values, above, below, self.parameter(step, 1, 1)))
-            sliced += zip(levels[-1][1:], level[1:], strict=True)
-            shared += zip(values, level.values, strict=True)
-        inside = []
-        for matrix in matrices:  # a constant must stand inside to be packed once
-            if not isinstance(matrix, np.ndarray):
-                shared.append(
-                    (self.parameter(*(matrix.get_output_partial_shape(0)[i].get_length() for i in (0, 1))), matrix)
-                )
-            inside.append(self._node(matrix) if isinstance(matrix, np.ndarray) else shared[-1][0])
-        sums = []
-        for index, matrix in enumerate(inside):
-            added_up = self._squared_lengths if index == lengths_of else self._sum
-            sums.append(added_up(self.product(part, matrix), self._pieces(weights, levels, index)))
-        results = [self.ops.result(output) for output in row(sums)]
-        loop.set_function(self.openvino.Model(results, [own for own, _ in (*sliced, *shared)]))
-        for own, outer in sliced:
-            loop.set_sliced_input(own, outer.output(0), 0, step, step, -1, 0)
-        for own, outer in shared:
-            loop.set_invariant_input(own, outer.output(0))
-        return [loop.get_concatenated_slices(result.output(0), 0, step, step, -1, 0) for result in results]
+    def _share(self, loop: SearchLoop, rows: Any, matrices: Sequence[Any]) -> list[Any]:
+        """Inside the loop, the products of all rows of a coarser level (b * h_l, w_l, channels)."""
+        return [loop.shared(self.product(rows, self._node(matrix))) for matrix in matrices]
+
+    def _carry(self, loop: SearchLoop, level: int, rows: Any, matrices: Sequence[Any]) -> list[Any]:
+        """The same of the rows that a turn needs: two that the one before it left, and those that come new."""
+        ops, count = self.ops, self._step // self._carried[level]
+        self.tables.append(self.parameter(-1, kind=np.int32))
+        new = loop.sliced(ops.gather(rows, self.tables[-1], self.scalar(0)), count)
+        first = ops.gather(rows, self.ints(0, 0), self.scalar(0))
+
+        def step(matrix: Any, before: Any) -> tuple[Any, Any]:
+            found = ops.concat([before, self._product_inside(loop, new, matrix)], 0)
+            return found, ops.slice(found, self.ints(count), self.ints(_FAR_END), self.ints(1), self.ints(0))
+
+        return [loop.carried(self.product(first, self._node(part)), partial(step, part)) for part in matrices]
+
+    def _product_inside(self, loop: SearchLoop, values: Any, matrix: Any) -> Any:
+        """A product in the body of the loop, where a constant must stand inside to be packed once."""
+        return self.product(values, self.kept(matrix) if isinstance(matrix, np.ndarray) else loop.shared(matrix))
 
     def _pieces(self, weights: Any, levels: Sequence[_Rows], index: int) -> list[tuple[Any, Any]]:
         """What the coarser levels give to a row, piece by piece of the columns that the same levels fill.

@@ -1,5 +1,6 @@
 """The compiled way from image to nearest centres beside descriptors in double precision and all distances."""
 
+import sys
 import threading
 
 import pytest
@@ -13,6 +14,7 @@ from core.config import DescriptorStart
 from core.descriptor import Descriptor
 from core.folding import FoldedSearch, fold
 from core.neighbours import Ellipsoids, ellipsoids
+from tests.core.nameless_files import in_memory
 
 STRIDES = (4, 8, 16)
 SHAPES = ((1, 16, 16), (1, 32, 80), (2, 96, 16), (3, 48, 64))
@@ -175,3 +177,15 @@ def test_that_an_image_finds_alone_what_it_finds_among_others_and_in_any_thread(
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells how much of a file is in memory")
+def test_that_what_is_packed_is_not_kept_in_memory_beside() -> None:
+    maps, descriptor, bank = case((6, 10, 450), 466, 3000)
+    search = folded(descriptor, bank)
+    assert search.in_parts
+    before = in_memory()
+    compiled = CompiledSearch(converted(maps, pictures(1, 32, 32)), search, STRIDES, 1)
+    for side in (32, 48):  # compiled anew for another size
+        compiled(pictures(1, side, side))
+        assert in_memory() - before < 1000
