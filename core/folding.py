@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_UPSAMPLING = 350
-"""Multiplications worth a product upsampled and added up: as long as 200 to 300, and half as much memory again."""
+_UPSAMPLING = 250
+"""Multiplications that take as long as a product upsampled and added up."""
 CONSTANTS = 3
 """Channels beside those of the finest level: row, column and 1."""
 
