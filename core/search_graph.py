@@ -229,11 +229,11 @@ class SearchGraph:
         new = loop.sliced(ops.gather(rows, self.tables[-1], self.scalar(0)), count)
         first = ops.gather(rows, self.ints(0, 0), self.scalar(0))
 
-        def step(matrix: Any, before: Any) -> tuple[Any, Any]:
+        def turn(matrix: Any, before: Any) -> tuple[Any, Any]:
             found = ops.concat([before, self._product_inside(loop, new, matrix)], 0)
             return found, ops.slice(found, self.ints(count), self.ints(_FAR_END), self.ints(1), self.ints(0))
 
-        return [loop.carried(self.product(first, self._node(part)), partial(step, part)) for part in matrices]
+        return [loop.carried(self.product(first, self._node(part)), partial(turn, part)) for part in matrices]
 
     def _product_inside(self, loop: SearchLoop, values: Any, matrix: Any) -> Any:
         """A product in the body of the loop, where a constant must stand inside to be packed once."""

@@ -1,6 +1,6 @@
 """A loop inside an OpenVINO graph, while it is built: what its body takes in and what it passes on to its next turn."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
@@ -31,15 +31,15 @@ class SearchLoop:
         self._shared.append((own, outer))
         return own
 
-    def carried(self, outer: Any, step: Any) -> Any:
+    def carried(self, outer: Any, turn: Callable[[Any], tuple[Any, Any]]) -> Any:
         """Inside the body, what the turn before it left: at the first turn an outer node.
 
         Args:
             outer: Of the shape of what each turn leaves.
-            step: From what is there to two nodes: what the body goes on with, and what it leaves.
+            turn: From what is there to two nodes: what the body goes on with, and what it leaves.
         """
         own = self._inside(outer)
-        found, left = step(own)
+        found, left = turn(own)
         self._carried.append((own, outer, self._ops.result(left)))
         return found
 
