@@ -258,10 +258,16 @@ class KeepingController(QObject):
                 RunState.OPENING,
                 work=lambda _report, _cancel: keeper.read(project),
                 done=self._take,
+                ended=self._look_again,
                 cancelled="Opening was cancelled.",
             ),
             runner=self._runner,
         )
+
+    def _look_again(self) -> None:
+        """After a review that could not be opened: it may be gone, and another one the last."""
+        if self._keeper is not None and self._session.resumable is not None and not self._closed:
+            self._submit(self._keeper.latest).succeeded.connect(self._session.set_resumable)
 
     def _take(self, resumed: Resumed) -> None:
         session, stored, model = self._session, resumed.stored, resumed.model

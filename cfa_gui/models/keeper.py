@@ -64,6 +64,10 @@ class Keeper:
     def open(self) -> Project | None:
         """Open the store; the project to go on with, where there is one."""
         self._store = ReviewStore(self._path)
+        return self.latest()
+
+    def latest(self) -> Project | None:
+        """The project that was left last and has images."""
         return next((project for project in self._opened.projects() if project.images), None)
 
     def close(self) -> None:

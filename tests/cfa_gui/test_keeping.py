@@ -395,6 +395,21 @@ def test_that_a_model_that_is_gone_costs_no_label(bench: Bench, qtbot: QtBot) ->
     again.parts.deleteLater()
 
 
+def test_that_a_review_that_was_removed_meanwhile_is_offered_no_longer(bench: Bench, qtbot: QtBot) -> None:
+    reviewed(bench)
+    again = restarted(bench, qtbot)
+    bench.parts.keeping._keeper.leave()  # type: ignore[union-attr]
+    with ReviewStore(bench.folder / "store" / "reviews.sqlite") as store:
+        store.remove_project(1)
+    again.parts.keeping.resume()
+    again.until(lambda: again.session.resumable is None)
+    again.until_idle()
+    assert any("There is no review 1 in" in text for text in again.texts("error"))
+    assert not len(again.session.review)
+    again.parts.shutdown()
+    again.parts.deleteLater()
+
+
 def test_that_a_band_is_kept_with_the_threshold(bench: Bench) -> None:
     reviewed(bench)
     bench.session.set_threshold(replace(manual(6.0), lower=5.0))
