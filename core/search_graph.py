@@ -34,7 +34,7 @@ def tables(images: int, grids: tuple[tuple[int, int], ...], step: int, *, carrie
         images: b.
         grids: (h_l, w_l) of each level, finest first.
         step: Rows that are done at once. The last row comes again until their number n is a multiple of it.
-        carried: See `SearchGraph`.
+        carried: Whether what coarser levels contribute is carried; see `SearchGraph`.
 
     Returns:
         The rows to look at, (n,) int32. Constants (n, w, 3): row, column, 1. Weights along a row (1, w, sum of w_l).
@@ -57,11 +57,11 @@ def tables(images: int, grids: tuple[tuple[int, int], ...], step: int, *, carrie
         share = torch.where(below > above, down.gather(1, below[:, None])[:, 0], 0.0)
         offsets = looked_at // grid[0] * level[0]
         if carried:
-            # A turn needs its own rows of this level, the one before them and the one after: where images begin and
-            # end within it, fewer of them.
+            # A turn needs its own rows of this level, the one before them and the one after. The first two of these the
+            # turn before it has left; before the first turn row 0 stands for both.
             new = step * level[0] // grid[0]
-            rows = turns[:, None] * new + torch.arange(1, new + 1)
-            found.append(rows.clamp_(max=images * level[0] - 1).flatten().int().numpy())
+            coming = turns[:, None] * new + torch.arange(1, new + 1)
+            found.append(coming.clamp_(max=images * level[0] - 1).flatten().int().numpy())
             offsets = offsets - (turns * new - 1).repeat_interleave(step)
         found += [(offsets + part[looked_at % grid[0]]).int().numpy() for part in (above, below)]
         found.append(share[looked_at % grid[0]].view(-1, 1, 1).numpy())
