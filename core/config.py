@@ -212,7 +212,7 @@ class Method:
     ema_beta: float = 0.1
     feature_scale: FeatureScale = FeatureScale.EXPLAINED
     score: Score = Score.TANGENT
-    smoothing: float = 3.0
+    smoothing: float = 4.0
     descriptor_start: DescriptorStart = DescriptorStart.ALIGNED
     centre_axes: int = 12
 
