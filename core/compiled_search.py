@@ -1,6 +1,7 @@
 """Nearest centres of every patch, found level by level in one model compiled by OpenVINO for a CPU."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,10 @@ class CompiledSearch:
     def expect_one_size(self) -> None:
         """See `CompiledModel`."""
         self._model.expect_one_size()
+
+    def several_at_once(self, count: int) -> AbstractContextManager[None]:
+        """See `CompiledModel`."""
+        return self._model.several_at_once(count)
 
 
 def _from_images(

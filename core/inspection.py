@@ -1,16 +1,18 @@
 """Inspect images with a trained model: load once, inspect many. The one scoring path of the whole program."""
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Semaphore
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.ahead import DECODERS, ahead, finished
+from core.ahead import AHEAD, DECODERS, ahead, finished
+from core.at_once import images_at_once
 from core.config import Config
 from core.cuda.batches import in_batches
 from core.cuda.ensemble import EnsembleScorer
@@ -66,8 +68,8 @@ class Failure:
 class Inspector:
     """A trained model on a device. A score never depends on what else is inspected.
 
-    On a CPU images are scored one at a time; on a graphics card many at once, where the size of a batch may change the
-    last digits (see docs/adr/0016-cuda.md).
+    On a CPU each image is scored alone, and several files at the same time; on a graphics card many in a batch, whose
+    size may change the last digits (see docs/adr/0016-cuda.md).
     """
 
     def __init__(self, trained: TrainedModel, *, device: str = "auto", cancel: CancelToken | None = None) -> None:
@@ -170,7 +172,7 @@ class Inspector:
     ) -> Iterator[Inspection | Failure]:
         """Inspect files, each result as soon as it is there; a file that cannot be read gives a `Failure`.
 
-        The next files are decoded meanwhile.
+        Several are decoded and scored at the same time, further files than the one whose result is in use.
 
         Args:
             samples: The files.
@@ -210,6 +212,13 @@ class Inspector:
                     raise outcome
                 yield _inspection(outcome[1], outcome[0], name)
 
+    @contextmanager
+    def _several_at_once(self, count: int) -> Iterator[int]:
+        """Meanwhile images are scored by several threads at once; gives how many, for that many images, on a CPU."""
+        wanted = images_at_once(self.trained.config, count)
+        with ExitStack() as stack:
+            yield min([stack.enter_context(network.several_at_once(wanted)) for network in self.trained.networks])
+
     def _results(self, samples: Sequence[Sample]) -> Generator[Inspection | Failure, None, None]:
         """The results for files, one by one or batch by batch."""
 
@@ -217,12 +226,20 @@ class Inspector:
             return self._prepared(read_image(sample.path))
 
         if self._scorer is None:
-            with closing(ahead(decode, samples)) as prepared:
-                for sample, picture in prepared:
-                    try:
-                        yield self._score(picture.result(), sample)
-                    except ImageError as error:
-                        yield Failure(sample, str(error))
+            with self._several_at_once(len(samples)) as at_once:
+                turn = Semaphore(at_once)
+
+                def inspected(sample: Sample) -> Inspection:
+                    prepared = decode(sample)
+                    with turn:
+                        return self._score(prepared, sample)
+
+                with closing(ahead(inspected, samples, workers=at_once + 1, waiting=at_once + AHEAD)) as found:
+                    for sample, result in found:
+                        try:
+                            yield result.result()
+                        except ImageError as error:
+                            yield Failure(sample, str(error))
             return
         scorer = self._scorer
         with memory_told(), closing(ahead(decode, samples, workers=DECODERS, waiting=scorer.waiting)) as prepared:

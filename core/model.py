@@ -1,6 +1,7 @@
 """The network of CFA: frozen pyramid, descriptor, memory bank and radius. Its state is parameters and buffers only."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -115,6 +116,18 @@ class CfaModel(nn.Module):
             )
             if search is not None:
                 search.expect_one_size()
+
+    @contextmanager
+    def several_at_once(self, count: int) -> Iterator[int]:
+        """Meanwhile up to `count` threads call `nearest` at once, each with the result that it would have alone.
+
+        Gives how many should: one where torch does the work, which takes all processors for each.
+        """
+        fast = [search for search in self._fast_searches.values() if search is not None]
+        with ExitStack() as stack:
+            for search in fast:
+                stack.enter_context(search.several_at_once(count))
+            yield count if fast else 1
 
     def folded(self) -> FoldedSearch:
         """Descriptor, scale and bank in one, wherever they are now."""

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from numpy.typing import NDArray
 
 from core.set_aside import SetAside
 
-_SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+_SETTINGS = {"INFERENCE_PRECISION_HINT": "f32"}
 _NO_MEMORY = ("Failed to allocate", "bad_alloc", "can't alloc", "Resource temporarily unavailable")
 """What OpenVINO writes into a plain RuntimeError where there is too little memory."""
 _LOADING = threading.Lock()
@@ -79,8 +80,10 @@ class CompiledModel:
         self._only_for: _Shapes | None = None
         self._last: _Shapes | None = None
         self._in_a_row, self._patience = 0, _IN_A_ROW
+        self._at_once: list[int] = []
+        self._streams = 1
         self._choosing = threading.Lock()
-        self._of_thread = threading.local()
+        self._requests: WeakKeyDictionary[threading.Thread, Any] = WeakKeyDictionary()
 
     def __call__(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """The model's outputs, arrays that hold until this thread's next call.
@@ -90,10 +93,7 @@ class CompiledModel:
             RuntimeError: OpenVINO cannot compile the model, or not compute it.
         """
         with _memory_told():
-            compiled = self._chosen(tuple(array.shape for array in inputs))
-            if getattr(self._of_thread, "compiled", None) is not compiled:
-                self._of_thread.compiled, self._of_thread.request = compiled, compiled.create_infer_request()
-            request = self._of_thread.request
+            request = self._request(tuple(array.shape for array in inputs))
             try:
                 request.infer(list(inputs), share_inputs=True, share_outputs=True)
             except RuntimeError:
@@ -109,40 +109,68 @@ class CompiledModel:
         with self._choosing:
             self._last, self._patience = None, 1
 
+    @contextmanager
+    def several_at_once(self, count: int) -> Iterator[None]:
+        """Meanwhile so many threads call at once, and each call gets a share of the processors.
+
+        Processors that share one call wait for each other at every layer; those of different calls do not.
+        """
+        with self._choosing:
+            self._at_once.append(count)
+        try:
+            yield
+        finally:
+            with self._choosing:
+                self._at_once.remove(count)
+
+    def _request(self, shapes: _Shapes) -> Any:
+        """This thread's own, of what is compiled for these shapes."""
+        with self._choosing:
+            compiled, thread = self._chosen(shapes), threading.current_thread()
+            if thread not in self._requests:
+                self._requests[thread] = compiled.create_infer_request()
+            return self._requests[thread]
+
     def _chosen(self, shapes: _Shapes) -> Any:
         """What is compiled for these shapes, alone or among all others."""
-        with self._choosing:
-            self._in_a_row = self._in_a_row + 1 if shapes == self._last else 1
-            self._last = shapes
-            if self._compiled is not None and self._only_for == shapes:
-                return self._compiled
-            if self._in_a_row >= self._patience:
-                self._recompile(shapes)
-                self._patience = max(self._patience, _IN_A_ROW)
-            elif self._compiled is None or self._only_for is not None:
-                self._patience *= _MORE_PATIENCE if self._only_for is not None else 1
-                self._recompile(None)
+        streams = max(self._at_once, default=1)
+        if streams != self._streams:
+            self._compiled, self._only_for, self._streams = None, None, streams
+            self._last, self._patience = None, 1
+        self._in_a_row = self._in_a_row + 1 if shapes == self._last else 1
+        self._last = shapes
+        if self._compiled is not None and self._only_for == shapes:
             return self._compiled
+        if self._in_a_row >= self._patience:
+            self._recompile(shapes)
+            self._patience = max(self._patience, _IN_A_ROW)
+        elif self._compiled is None or self._only_for is not None:
+            self._patience *= _MORE_PATIENCE if self._only_for is not None else 1
+            self._recompile(None)
+        return self._compiled
 
     def _recompile(self, shapes: _Shapes | None) -> None:
         model = self._model
         if shapes is not None:
             model = model.clone()
             model.reshape({index: list(shape) for index, shape in enumerate(shapes)})
-        self._compiled = self._of_thread.compiled = self._of_thread.request = None  # two would need twice the memory
-        self._only_for = None
-        self._compiled, self._only_for = _compile(model), shapes
+        self._compiled, self._only_for = None, None  # two would need twice the memory
+        self._requests.clear()
+        self._compiled, self._only_for = _compile(model, self._streams), shapes
         if self._constants is not None:
             self._constants.release()
 
 
-def _compile(model: Any) -> Any:
+def _compile(model: Any, streams: int = 1) -> Any:
+    """Compiled for this processor, for so many calls at once."""
     with _MAKING:  # two threads must not make one each
         core = _core()
     threads = torch.get_num_threads()
     # By itself it keeps its threads on the first processors. Programs that have some of them each would all be there.
     alone = threads >= (os.cpu_count() or 1)
-    return core.compile_model(model, "CPU", _SETTINGS | {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": alone})
+    of_calls = {"PERFORMANCE_HINT": "LATENCY"} if streams == 1 else {"NUM_STREAMS": streams}
+    of_threads = {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": alone}
+    return core.compile_model(model, "CPU", _SETTINGS | of_calls | of_threads)
 
 
 @cache

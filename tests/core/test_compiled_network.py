@@ -83,9 +83,9 @@ def test_that_an_image_has_the_same_score_whether_or_not_its_size_has_a_model_of
     made: list[bool] = []
     compile_model = openvino_runtime._compile
 
-    def spy(made_of: Any) -> Any:
+    def spy(made_of: Any, streams: int) -> Any:
         made.append(made_of.is_dynamic())
-        return compile_model(made_of)
+        return compile_model(made_of, streams)
 
     monkeypatch.setattr(openvino_runtime, "_compile", spy)
     model = model_of(backbone)

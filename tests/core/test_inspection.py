@@ -1,13 +1,16 @@
 import dataclasses
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+import core.inspection
 from core.config import Config, Region, Resizing, Score
 from core.descriptor import Descriptor
 from core.errors import CancelledByUser, DatasetError, DeviceError, ImageError, OutOfMemoryError
@@ -16,6 +19,7 @@ from core.inspection import Failure, Inspection, Inspector
 from core.model import CfaModel
 from core.progress import CancelToken, Phase, Progress
 from core.samples import Sample
+from core.scoring import Scored
 from core.trained_model import TrainedModel
 from core.training import train
 from tests.core.parts import TINY, UNSCALED, WHOLE_64, picture, with_defect, write_parts, write_text_file
@@ -271,6 +275,41 @@ def test_that_results_come_one_by_one_and_progress_counts_them(inspector: Inspec
     for count, _ in enumerate(results, start=1):
         assert seen[-1] == Progress(Phase.INSPECTING, count, 3)
     assert len(seen) == 3
+
+
+def test_that_files_are_scored_at_the_same_time_and_come_in_their_order(
+    inspector: Inspector, parts: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = [inspector.inspect(read_image(sample.path)).score for sample in parts[:6]]
+    seen, two = Inspector._seen, threading.Barrier(2)
+
+    def met(self: Inspector, *look: Any) -> Scored:
+        two.wait(timeout=60)
+        return seen(self, *look)
+
+    monkeypatch.setattr(core.inspection, "images_at_once", lambda _config, _count: 2)
+    monkeypatch.setattr(Inspector, "_seen", met)
+    results = found(inspector.inspect_many(parts[:6]))
+    assert [result.sample for result in results] == list(parts[:6])
+    assert [result.score for result in results] == alone
+
+
+def test_that_files_are_scored_one_by_one_where_torch_does_the_work(
+    inspector: Inspector, parts: tuple[Sample, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, one = Inspector._seen, threading.Lock()
+
+    def undisturbed(self: Inspector, *look: Any) -> Scored:
+        assert one.acquire(blocking=False)
+        try:
+            return seen(self, *look)
+        finally:
+            one.release()
+
+    inspector.trained.network._fast_searches = {1: None}
+    monkeypatch.setattr(core.inspection, "images_at_once", lambda _config, _count: 2)
+    monkeypatch.setattr(Inspector, "_seen", undisturbed)
+    assert len(found(inspector.inspect_many(parts[:6]))) == 6
 
 
 def test_that_inspecting_nothing_gives_nothing(inspector: Inspector) -> None:

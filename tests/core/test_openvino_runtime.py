@@ -50,7 +50,7 @@ def test_that_a_model_that_ran_out_of_memory_says_so_and_is_compiled_again(doubl
 def test_that_too_little_memory_to_compile_again_is_told_too(
     doubled: CompiledModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_room(_model: object) -> None:
+    def no_room(_model: object, _streams: int) -> None:
         raise RuntimeError("plugin.cpp: std::bad_alloc")
 
     doubled._compiled = None
@@ -82,9 +82,9 @@ def test_that_shapes_that_come_again_get_a_model_of_their_own_until_others_come(
     made: list[list[int]] = []
     compile_model = openvino_runtime._compile
 
-    def spy(model: Any) -> Any:
+    def spy(model: Any, streams: int) -> Any:
         made.append([-1 if size.is_dynamic else size.get_length() for size in model.input(0).partial_shape])
-        return compile_model(model)
+        return compile_model(model, streams)
 
     monkeypatch.setattr(openvino_runtime, "_compile", spy)
     for length in (4, 4, 4, 3, 3, 3, 4):
@@ -100,7 +100,46 @@ def test_that_shapes_that_come_again_get_a_model_of_their_own_until_others_come(
     assert made[4:] == [[5], [-1]]
 
 
-def test_that_threads_with_other_shapes_get_their_own_answers(doubled: CompiledModel) -> None:
+def test_that_calls_at_once_get_a_share_of_the_processors_each_and_a_call_alone_all_of_them(
+    doubled: CompiledModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    compile_model = openvino_runtime._compile
+
+    def spy(model: Any, streams: int) -> Any:
+        made.append(streams)
+        return compile_model(model, streams)
+
+    def answer() -> None:
+        assert doubled([INPUT])[0].tolist() == [0, 2, 4, 6]
+
+    monkeypatch.setattr(openvino_runtime, "_compile", spy)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    answer()
+    with doubled.several_at_once(2):
+        answer()
+        with doubled.several_at_once(1):  # somebody else inspects a single image meanwhile
+            answer()
+    with doubled.several_at_once(2):  # nobody called alone in between
+        answer()
+    assert made == [1, 2]
+    assert doubled._compiled.get_property("NUM_STREAMS") == 2
+    answer()
+    assert made == [1, 2, 1]
+    assert doubled._compiled.get_property("NUM_STREAMS") == 1
+
+
+def test_that_a_size_has_a_model_of_its_own_at_once_however_many_calls_there_are(doubled: CompiledModel) -> None:
+    """One for all sizes takes twice as long to compile."""
+    doubled.expect_one_size()
+    doubled([INPUT])
+    with doubled.several_at_once(2):
+        doubled([INPUT])
+        assert not doubled._compiled.input(0).partial_shape.is_dynamic
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_that_threads_with_other_shapes_get_their_own_answers(doubled: CompiledModel, at_once: int) -> None:
     wrong: list[int] = []
 
     def repeat(length: int) -> None:
@@ -108,10 +147,11 @@ def test_that_threads_with_other_shapes_get_their_own_answers(doubled: CompiledM
         wrong.extend(length for _ in range(30) if doubled([values])[0].tolist() != (2 * values).tolist())
 
     threads = [threading.Thread(target=repeat, args=(length,)) for length in (3, 3, 4, 5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with doubled.several_at_once(at_once):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     assert not wrong
 
 
