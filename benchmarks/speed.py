@@ -1,7 +1,7 @@
 """Inspection and training, stage by stage, beside the bare backbone, the published algorithm and anomalib in one run.
 
     python benchmarks/speed.py [--backbones lite0 resnet18 wide_resnet50_2] [--ratios 1 2 4 8] [--sizes 224 256]
-                               [--parts inspection training memory runtimes starts growth decoding]
+                               [--parts inspection files training memory runtimes starts growth decoding]
                                [--rounds 9] [--threads 2] [--out JSON] [--rows N]
 
 Random weights serve for speed. The stages of a whole inspection are one compiled network on a CPU; `phi` and `search`
@@ -35,6 +35,7 @@ import core  # noqa: F401  before torch, as everywhere in the program: it sets h
 # isort: split
 import torch
 
+from benchmarks.speed_files import measure_files
 from benchmarks.speed_growth import draw, measure_growth
 from benchmarks.speed_inspection import measure_decoding, measure_inspection, measure_runtimes
 from benchmarks.speed_process import measure_memory, measure_starts, peak
@@ -42,9 +43,9 @@ from benchmarks.speed_tables import tables
 from benchmarks.speed_training import measure_training
 
 BACKBONES = ("lite0", "resnet18", "wide_resnet50_2")
-PARTS = ("inspection", "training", "memory", "runtimes", "starts", "growth", "decoding")
+PARTS = ("inspection", "files", "training", "memory", "runtimes", "starts", "growth", "decoding")
 _RATIOS = {1, 4}
-"""At which training and memory are measured, too; at the first size alone."""
+"""At which files, training and memory are measured, too; at the first size alone."""
 _RESULTS = Path(__file__).parent / "results" / "speed.json"
 Row = dict[str, Any]
 
@@ -94,6 +95,7 @@ def _rows(asked: argparse.Namespace) -> Iterator[tuple[str, Row, Callable[[], Ro
     rounds = asked.rounds
     by_case: dict[str, Callable[..., Row]] = {
         "inspection": lambda *case: measure_inspection(*case, rounds, asked.batches),
+        "files": lambda *case: measure_files(*case, rounds),
         "training": measure_training,
         "memory": measure_memory,
     }
@@ -104,7 +106,7 @@ def _rows(asked: argparse.Namespace) -> Iterator[tuple[str, Row, Callable[[], Ro
     }
     for case in ((b, g, s) for s in asked.sizes for b in asked.backbones for g in asked.ratios):
         of_all = case[2] == asked.sizes[0] and case[1] in _RATIOS
-        parts = ["inspection", *(["training"] if of_all else []), *(["memory"] if of_all else [])]
+        parts = ["inspection", *(["files", "training", "memory"] if of_all else [])]
         for part in (part for part in parts if part in asked.parts):
             key = dict(zip(("backbone", "ratio", "size"), case, strict=True))
             yield part, key, lambda part=part, case=case: by_case[part](*case)

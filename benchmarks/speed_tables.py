@@ -39,6 +39,20 @@ def _inspection(rows: Rows) -> str:
     return text
 
 
+def _files(rows: Rows) -> str:
+    ways, rest = list(rows[0]["ms"]), ("at once", "times as fast")
+    lines = [
+        [
+            *(row[name] for name in _CASE),
+            *(f"{row['ms'][way]} ± {row['spread_ms'][way]}" for way in ways),
+            *(row[name] for name in rest),
+        ]
+        for row in rows
+    ]
+    title = "## Files, ms an image, decoding included: median and standard deviation\n\n"
+    return title + _table([*_CASE, *ways, *rest], lines)
+
+
 def _training(rows: Rows) -> str:
     names = [name for name in rows[0] if name not in {*_CASE, "machine"}]
     return "## Training, seconds for 200 images, extrapolated\n\n" + _plain(rows, [*_CASE, *names])
@@ -76,6 +90,7 @@ def _plain(rows: Rows, names: Sequence[str]) -> str:
 
 _SECTIONS: dict[str, Callable[[Rows], str]] = {
     "inspection": _inspection,
+    "files": _files,
     "training": _training,
     "memory": _memory,
     "runtimes": _runtimes,

@@ -150,7 +150,7 @@ EXPERT: tuple[Field, ...] = (
     Number(
         "smoothing",
         "Smoothing",
-        "Blur of the map, against speckles (σ of the Gaussian).",
+        "Blur of the map, against speckles (σ of the Gaussian). As published: 4. Try 2 for defects of a few pixels.",
         0,
         64,
         lambda c: c.method.smoothing,
