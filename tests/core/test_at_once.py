@@ -14,6 +14,7 @@ from core.config import Config
         (8, {}, 1, 1),
         (8, {}, 3, 2),  # of four threads each: three of two would leave two threads idle
         (6, {}, 4, 3),
+        (32, {}, 100, 8),
         (8, {"image_size": 512}, 100, 4),
         (8, {"image_size": 1024}, 100, 1),
         (8, {"image_size": 2048}, 100, 1),
