@@ -129,6 +129,21 @@ def test_that_calls_at_once_get_a_share_of_the_processors_each_and_a_call_alone_
     assert doubled._compiled.get_property("NUM_STREAMS") == 1
 
 
+def test_that_a_threads_answer_holds_while_others_have_the_model_compiled_anew(
+    doubled: CompiledModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    values = np.arange(50_000, dtype=np.float32)
+    mine = doubled([values])[0]
+    before = doubled._compiled
+    with doubled.several_at_once(2):
+        other = threading.Thread(target=lambda: [doubled([np.full(50_000, 7, np.float32)]) for _ in range(4)])
+        other.start()
+        other.join()
+    assert doubled._compiled is not before
+    assert np.array_equal(mine, 2 * values)
+
+
 def test_that_a_size_has_a_model_of_its_own_at_once_however_many_calls_there_are(doubled: CompiledModel) -> None:
     """One for all sizes takes twice as long to compile."""
     doubled.expect_one_size()
