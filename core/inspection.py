@@ -1,11 +1,14 @@
 """Inspect images with a trained model: load once, inspect many. The one scoring path of the whole program."""
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Semaphore
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +31,8 @@ from core.placement import Placement, apply
 from core.progress import CancelToken, Phase, Progress, Report, silent
 from core.scoring import Scored, anomaly_map, image_score
 from core.trained_model import TrainedModel
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,7 +197,7 @@ class Inspector:
                 yield result
 
     def inspect_images(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Inspection]:
-        """As `inspect` for one image after the other, in batches where that is faster.
+        """As `inspect` for one image after the other, several at the same time.
 
         Args:
             images: (H, W, 3) uint8 RGB each; looked at no further ahead than a batch or two.
@@ -203,7 +208,9 @@ class Inspector:
         """
         name = Sample(Path("image"), "image", None, "", None)
         if self._scorer is None:
-            yield from (self.inspect(image) for image in images)
+            with closing(self._alone(lambda image: (name, self._prepared(image)), images, sys.maxsize)) as found:
+                for _, result in found:
+                    yield result.result()
             return
         prepared = ((name, finished(self._prepared, image)) for image in images)
         with memory_told():
@@ -211,6 +218,21 @@ class Inspector:
                 if isinstance(outcome, ImageError):
                     raise outcome
                 yield _inspection(outcome[1], outcome[0], name)
+
+    def _alone(
+        self, opened: Callable[[Item], tuple[Sample, tuple[Places, Canvases]]], items: Iterable[Item], count: int
+    ) -> Generator[tuple[Item, Future[Inspection]], None, None]:
+        """Up to `count` items, each scored by itself on a CPU, several at the same time; as `core.ahead` gives them."""
+        with self._several_at_once(count) as at_once:
+            turn = Semaphore(at_once)
+
+            def inspected(item: Item) -> Inspection:
+                sample, prepared = opened(item)
+                with turn:
+                    return self._score(prepared, sample)
+
+            with closing(ahead(inspected, items, workers=at_once + 1, waiting=at_once + AHEAD)) as found:
+                yield from found
 
     @contextmanager
     def _several_at_once(self, count: int) -> Iterator[int]:
@@ -226,20 +248,12 @@ class Inspector:
             return self._prepared(read_image(sample.path))
 
         if self._scorer is None:
-            with self._several_at_once(len(samples)) as at_once:
-                turn = Semaphore(at_once)
-
-                def inspected(sample: Sample) -> Inspection:
-                    prepared = decode(sample)
-                    with turn:
-                        return self._score(prepared, sample)
-
-                with closing(ahead(inspected, samples, workers=at_once + 1, waiting=at_once + AHEAD)) as found:
-                    for sample, result in found:
-                        try:
-                            yield result.result()
-                        except ImageError as error:
-                            yield Failure(sample, str(error))
+            with closing(self._alone(lambda sample: (sample, decode(sample)), samples, len(samples))) as found:
+                for sample, result in found:
+                    try:
+                        yield result.result()
+                    except ImageError as error:
+                        yield Failure(sample, str(error))
             return
         scorer = self._scorer
         with memory_told(), closing(ahead(decode, samples, workers=DECODERS, waiting=scorer.waiting)) as prepared:
