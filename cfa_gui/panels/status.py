@@ -89,8 +89,18 @@ class StatusPanel(QStatusBar):
         good = len(session.samples.good) if session.samples else 0
         words = [counted(good, "good part")] if good else []
         if len(session.review):
-            words.append(f"{len(session.review)} inspected")
+            words.append(self._inspected())
         self._counts.setText(" · ".join(words))
+
+    def _inspected(self) -> str:
+        """Of how many images there are scores; while they come the message counts them."""
+        review = self._session.review
+        scored, images = int(review.scored.sum()), len(review)
+        if scored == images:
+            return f"{images:,} inspected"
+        if self._session.state is RunState.INSPECTING:
+            return counted(images, "image")
+        return f"{scored:,} of {images:,} inspected"
 
     @Slot()
     def _on_kept(self) -> None:
