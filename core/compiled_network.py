@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from core.openvino_runtime import CompiledModel, convert_traced
+from core.winograd import halve_multiplications
 
 TOLERANCE = 1e-4
 """Largest difference from torch's output, as a share of its largest value, up to which both count as equal."""
@@ -102,4 +103,6 @@ def converted(module: nn.Module, example: Tensor) -> Any:
         # too may bring the warnings back; they are harmless.
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
-    return convert_traced(traced)
+    model = convert_traced(traced)
+    halve_multiplications(model)
+    return model

@@ -146,7 +146,7 @@ class SearchGraph:
         self.tables = [looked_at, constants, along]
         loop = SearchLoop(self.openvino)
         rows = self.ops.gather(self._in_rows(maps[0]), looked_at, self.scalar(0))
-        finest = loop.sliced(self.ops.concat([rows, constants], 2), self._step)
+        finest = self.ops.concat([loop.sliced(rows, self._step), loop.sliced(constants, self._step)], 2)
         weights = loop.shared(along)
         coarse = []
         for level, (values, of_level) in enumerate(zip(maps[1:], matrices[1:], strict=True)):
