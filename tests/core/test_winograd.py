@@ -88,6 +88,7 @@ def test_that_its_maps_are_those_of_the_convolution_for_every_size(layers: tuple
     network = Layers(*copy.deepcopy(layers))
     model = converted(network, pictures(1, 6, 7))
     assert "GroupConvolution" in kinds(model), "nothing was replaced"
+    assert kinds(model).count("Convolution") == 1, "beside the first, none is computed in the old way any more"
     fast, exact = CompiledNetwork(model), copy.deepcopy(network).double()
     for size in SIZES:
         images = pictures(batch, *size)
