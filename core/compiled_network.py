@@ -90,6 +90,8 @@ def largest_difference(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> floa
 def converted(module: nn.Module, example: Tensor) -> Any:
     """A module in `eval()` mode as an OpenVINO model, by its PyTorch front end; its own converter would report its use.
 
+    Its 3 x 3 convolutions are rewritten; see `core.winograd`.
+
     Args:
         module: Takes images.
         example: Images to trace it with.
