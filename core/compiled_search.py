@@ -17,7 +17,7 @@ from core.set_aside import SetAside
 
 _ROWS = 8
 """Rows of the grid that are done at once: more need more memory, fewer more time to go about it."""
-_ROWS_IN_PARTS = 4
+_ROWS_IN_PARTS = 8
 """Where products are taken level by level, so many that more are not faster."""
 
 
@@ -82,20 +82,20 @@ def _from_images(
     aside = None
     if folded.in_parts:
         matrices, aside = _set_aside(folded, shaped=shaped)
-        found = graph.over_rows(maps, matrices, lambda sums: _of_parts(graph, folded, sums), lengths_of=1)
+        feet = folded.axes.shape[2] if shaped else 0
+        found = graph.over_rows(maps, matrices, lambda sums: _of_parts(graph, folded, sums), lengths_of=1, plain=feet)
     else:
         found = graph.over_rows(maps, _whole(folded), lambda sums: _of_descriptors(graph, folded, sums[0], shaped))
     return graph.openvino.Model(found, [*front.get_parameters(), *graph.tables]), aside
 
 
 def _set_aside(folded: FoldedSearch, *, shaped: bool) -> tuple[list[tuple[NDArray[np.float32], ...]], SetAside]:
-    """Each level's products, weights and, where shapes count, weights of the feet; OpenVINO packs them for itself."""
-    parts = [folded.products, folded.weights]
+    """Each level's products, and weights behind those of the feet where shapes count; OpenVINO packs them for itself."""
+    weights = folded.weights
     if shaped:
-        parts.append(tuple(part @ folded.basis.T[: part.shape[1]] for part in folded.weights))
-    aside = SetAside([part for of_level in zip(*parts, strict=True) for part in of_level])
-    count = len(parts)
-    return [tuple(aside.arrays[count * level : count * (level + 1)]) for level in range(len(folded.products))], aside
+        weights = tuple(np.concatenate((one @ folded.basis.T[: one.shape[1]], one), axis=1) for one in weights)
+    aside = SetAside([part for of_level in zip(folded.products, weights, strict=True) for part in of_level])
+    return list(zip(aside.arrays[::2], aside.arrays[1::2], strict=True)), aside
 
 
 def _whole(folded: FoldedSearch) -> list[tuple[Any]]:

@@ -127,6 +127,7 @@ class SearchGraph:
         matrices: Sequence[Sequence[Any]],
         row: Callable[[Sequence[Any]], Sequence[Any]],
         lengths_of: int | None = None,
+        plain: int = 0,
     ) -> list[Any]:
         """Apply matrices to each level, add up the upsampled products, and do something with each row of the sums.
 
@@ -136,7 +137,9 @@ class SearchGraph:
                 finest level also weigh the constants. Those of a finer level may have fewer columns than those of a
                 coarser one: the rest is 0.
             row: From nodes (step, w, columns), one for each matrix, to outputs (step, w, anything).
-            lengths_of: Of the sums of this matrix only the squared lengths are wanted, (step, w, 1).
+            lengths_of: Of the sums of this matrix only the squared lengths are wanted, (step, w, 1), and
+            plain: so many of its first columns, which do not count for the lengths, as they are: (step, w, plain), a
+                node of its own behind that of the lengths.
 
         Returns:
             Outputs of all rows, (n, w, anything), of which the last may be of a row that came again; see `tables`.
@@ -157,8 +160,8 @@ class SearchGraph:
             coarse.append(_Rows(products, *(loop.sliced(part, self._step) for part in mixing)))
         sums = []
         for index, matrix in enumerate(matrices[0]):
-            added_up = self._squared_lengths if index == lengths_of else self._sum
-            sums.append(added_up(self._product_inside(loop, finest, matrix), self._pieces(weights, coarse, index)))
+            fine, pieces = self._product_inside(loop, finest, matrix), self._pieces(weights, coarse, index)
+            sums += self._lengths(fine, pieces, plain) if index == lengths_of else [self._sum(fine, pieces)]
         return loop.close(row(sums), self._step)
 
     def smallest(self, ranks: Any) -> tuple[Any, Any]:
@@ -227,13 +230,15 @@ class SearchGraph:
         ops, count = self.ops, self._step // self._carried[level]
         self.tables.append(self.parameter(-1, kind=np.int32))
         new = loop.sliced(ops.gather(rows, self.tables[-1], self.scalar(0)), count)
-        first = ops.gather(rows, self.ints(0, 0), self.scalar(0))
+        first = ops.gather(rows, self.ints(0), self.scalar(0))
 
         def turn(matrix: Any, before: Any) -> tuple[Any, Any]:
             found = ops.concat([before, self._product_inside(loop, new, matrix)], 0)
             return found, ops.slice(found, self.ints(count), self.ints(_FAR_END), self.ints(1), self.ints(0))
 
-        return [loop.carried(self.product(first, self._node(part)), partial(turn, part)) for part in matrices]
+        before = (self.product(first, self._node(part)) for part in matrices)
+        twice = [ops.concat([one, one], 0) for one in before]
+        return [loop.carried(one, partial(turn, part)) for one, part in zip(twice, matrices, strict=True)]
 
     def _product_inside(self, loop: SearchLoop, values: Any, matrix: Any) -> Any:
         """A product in the body of the loop, where a constant must stand inside to be packed once."""
@@ -264,16 +269,17 @@ class SearchGraph:
         products[0] = self.ops.add(products[0], fine)
         return self.ops.concat(products, 2) if len(products) > 1 else products[0]
 
-    def _squared_lengths(self, fine: Any, pieces: Sequence[tuple[Any, Any]]) -> Any:
-        """(step, w, 1): those of the sums, of which only the columns that the finest level fills are computed.
+    def _lengths(self, fine: Any, pieces: Sequence[tuple[Any, Any]], plain: int) -> list[Any]:
+        """Squared lengths (step, w, 1) of the sums, and their first columns if these are plain.
 
-        The others are upsampled, which is linear: their squared length is that of the products of the cells with each
-        other, upsampled along both axes.
+        Only the columns that the finest level fills are computed. The others are upsampled, which is linear: their
+        squared length is that of the products of the cells with each other, upsampled along both axes.
         """
         ops = self.ops
         own, last = self.ints(_length(fine)), self.ints(2)
         (along, values), *rest = pieces
         whole = ops.add(self.product(along, self._cut(values, self.ints(0), own)), fine)
+        first, whole = self._split(whole, plain)
         found = ops.reduce_sum(ops.multiply(whole, whole), last, keep_dims=True)
         if _length(values) > _length(fine):
             rest = [(along, self._cut(values, own, self.ints(_FAR_END))), *rest]
@@ -281,7 +287,14 @@ class SearchGraph:
             products = ops.matmul(cells, cells, transpose_a=False, transpose_b=True)  # (step, n, n)
             upsampled = ops.multiply(self.product(weights, products), weights)
             found = ops.add(found, ops.reduce_sum(upsampled, last, keep_dims=True))
-        return found
+        return [found, *first]
+
+    def _split(self, values: Any, plain: int) -> tuple[list[Any], Any]:
+        """The first columns, if any are plain, and the others."""
+        if not plain:
+            return [], values
+        end = self.ints(plain)
+        return [self._cut(values, self.ints(0), end)], self._cut(values, end, self.ints(_FAR_END))
 
     def _cut(self, values: Any, start: Any, end: Any) -> Any:
         """What lies between on the last axis; start and end are vectors of one number."""
