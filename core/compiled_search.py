@@ -12,7 +12,7 @@ from torch import Tensor
 from core.folding import CONSTANTS, FoldedSearch
 from core.neighbours import CANDIDATES
 from core.openvino_runtime import CompiledModel
-from core.search_graph import SearchGraph, tables
+from core.search_graph import SearchGraph, ranges, tables
 from core.set_aside import SetAside
 
 _ROWS = 8
@@ -76,26 +76,32 @@ def _from_images(
     """An `openvino.Model` of images and tables, `front` being that of the pooled maps, and its large constants."""
     centres = len(folded.centres)
     shaped = count == 1 and folded.axes.shape[1] > 0
-    graph = SearchGraph(min(CANDIDATES, centres) if shaped else count, centres, step, carried)
+    graph = SearchGraph(min(CANDIDATES, centres) if shaped else count, step, carried)
     ops = graph.ops
     maps = [ops.transpose(result.input_value(0), graph.ints(0, 2, 3, 1)) for result in front.get_results()]
     aside = None
     if folded.in_parts:
         matrices, aside = _set_aside(folded, shaped=shaped)
         feet = folded.axes.shape[2] if shaped else 0
-        found = graph.over_rows(maps, matrices, lambda sums: _of_parts(graph, folded, sums), lengths_of=1, plain=feet)
+        found = graph.over_rows(maps, matrices, lambda sums: _of_parts(graph, folded, sums), feet)
     else:
         found = graph.over_rows(maps, _whole(folded), lambda sums: _of_descriptors(graph, folded, sums[0], shaped))
     return graph.openvino.Model(found, [*front.get_parameters(), *graph.tables]), aside
 
 
 def _set_aside(folded: FoldedSearch, *, shaped: bool) -> tuple[list[tuple[NDArray[np.float32], ...]], SetAside]:
-    """Each level's products, and weights behind those of the feet where shapes count; OpenVINO packs them for itself."""
+    """Each level's products, range by range, and its weights, behind those of the feet where shapes count.
+
+    OpenVINO packs them for itself.
+    """
     weights = folded.weights
     if shaped:
         weights = tuple(np.concatenate((one @ folded.basis.T[: one.shape[1]], one), axis=1) for one in weights)
-    aside = SetAside([part for of_level in zip(folded.products, weights, strict=True) for part in of_level])
-    return list(zip(aside.arrays[::2], aside.arrays[1::2], strict=True)), aside
+    products = [np.split(part, ranges(len(folded.centres)), axis=1) for part in folded.products]
+    levels = [(*of_level, weight) for of_level, weight in zip(products, weights, strict=True)]
+    aside = SetAside([np.ascontiguousarray(part) for of_level in levels for part in of_level])
+    count = len(levels[0])
+    return [tuple(aside.arrays[count * level : count * (level + 1)]) for level in range(len(levels))], aside
 
 
 def _whole(folded: FoldedSearch) -> list[tuple[Any]]:
@@ -124,13 +130,14 @@ def _of_descriptors(graph: SearchGraph, folded: FoldedSearch, descriptor: Any, s
 
 
 def _of_parts(graph: SearchGraph, folded: FoldedSearch, sums: Sequence[Any]) -> list[Any]:
-    """The same from ranks (step, w, M), squared lengths (step, w, 1), and (step, w, R) feet where shapes count.
+    """The same from ranks (step, w, M) in ranges, squared lengths (step, w, 1), and (step, w, R) feet if shapes count.
 
     The distance is the sum of a rank and a length: neither descriptors nor centres need be kept whole for it. That
     costs a digit or two, both being measured from the mean of the centres.
     """
-    ops, (ranks, lengths, *feet) = graph.ops, sums
-    ranks, rows = graph.smallest(ranks)
+    ops, count = graph.ops, len(ranges(len(folded.centres))) + 1
+    ranks, rows = graph.smallest_of_all(sums[:count])
+    lengths, *feet = sums[count:]
     for foot in feet:
         rows, ranks, less = _nearest_ellipsoid(graph, folded, foot, ranks, rows)
         lengths = ops.subtract(lengths, less)
@@ -146,12 +153,15 @@ def _nearest_ellipsoid(
     distances by what is the same for all centres.
     """
     ops, (count, width) = graph.ops, folded.axes.shape[1:]
-    axes = ops.gather(graph.kept(folded.axes), rows, graph.scalar(0))  # (step, w, k, A, R)
-    axes = ops.reshape(axes, graph.ints(0, 0, -1, width), special_zero=True)  # one product for all of them
-    along = ops.matmul(ops.unsqueeze(foot, graph.ints(2)), axes, transpose_a=False, transpose_b=True)
-    along = ops.reshape(along, graph.ints(0, 0, -1, count), special_zero=True)  # (step, w, k, A)
+    own, as_row, along = graph.kept(folded.axes), ops.unsqueeze(foot, graph.ints(2)), []
+    # The axes of all candidates are large: where memory is what counts, one candidate's after the other's.
+    for some in ops.split(rows, graph.scalar(2), graph.count if folded.in_parts else 1).outputs():
+        axes = ops.gather(own, some, graph.scalar(0))  # (step, w, some, A, R)
+        axes = ops.reshape(axes, graph.ints(0, 0, -1, width), special_zero=True)  # one product for all of them
+        along.append(ops.matmul(as_row, axes, transpose_a=False, transpose_b=True))
+    each = ops.reshape(ops.concat(along, 3), graph.ints(0, 0, -1, count), special_zero=True)  # (step, w, k, A)
     of_centres = np.matmul(folded.axes, folded.feet[:, :, None])[:, :, 0]
-    apart = ops.subtract(along, ops.gather(graph.kept(of_centres), rows, graph.scalar(0)))
+    apart = ops.subtract(each, ops.gather(graph.kept(of_centres), rows, graph.scalar(0)))
     less = ops.reduce_sum(ops.multiply(apart, apart), graph.ints(3), keep_dims=False)
     best = ops.topk(
         ops.subtract(ranks, less), graph.scalar(1), axis=2, mode="min", sort="value", index_element_type="i32"
@@ -175,7 +185,7 @@ class PyramidSearch:
             ImportError: OpenVINO is not installed.
             RuntimeError: It cannot take the search.
         """
-        graph = SearchGraph(count, centres, _ROWS)
+        graph = SearchGraph(count, _ROWS)
         maps = [graph.parameter(-1, size, -1, -1) for size in channels]
         inputs = [channels[0] + CONSTANTS, *channels[1:]]
         matrices = [graph.parameter(size, centres) for size in inputs]

@@ -20,6 +20,8 @@ from core.search_loop import SearchLoop
 
 _BLOCK = 32
 """Centres of which first the best alone is looked at, where several are asked for."""
+_AT_HAND = 2048
+"""Centres whose ranks are at hand at once, at most: more take more memory and are not faster."""
 _FEW = 3000
 """Centres times how many are asked for: fewer are looked through once for each."""
 _FAR = np.float32(1e30)
@@ -75,6 +77,12 @@ def upsampling(size: int, coarse: int) -> Tensor:
     return functional.interpolate(eye, size=size, mode="linear", align_corners=False)[0].T.contiguous()
 
 
+def ranges(centres: int) -> list[int]:
+    """Where to divide the columns of so many centres into ranges, if at all, each of which is at hand at once."""
+    count = -(-centres // _AT_HAND)
+    return list(range(width := -(-centres // (count * _BLOCK)) * _BLOCK, centres, width))
+
+
 class _Rows(NamedTuple):
     """The rows of a coarser level above and below each row of the grid that is done at once, as nodes.
 
@@ -100,15 +108,15 @@ class SearchGraph:
 
     Attributes:
         openvino: The package.
+        count: How many centres are looked for.
         tables: The parameters that `tables` fills, in order.
     """
 
-    def __init__(self, count: int, centres: int, step: int, carried: Sequence[int] = ()) -> None:
+    def __init__(self, count: int, step: int, carried: Sequence[int] = ()) -> None:
         """An empty graph.
 
         Args:
             count: How many centres are looked for.
-            centres: M.
             step: Rows that are done at once.
             carried: Rows of the grid to each row of every coarser level, of which the step is a multiple, where what
                 these contribute is carried.
@@ -119,15 +127,14 @@ class SearchGraph:
         self.openvino = load_openvino()
         self.ops = self.openvino.opset13
         self.tables: list[Any] = []
-        self._count, self._centres, self._step, self._carried = count, centres, step, carried
+        self.count, self._step, self._carried = count, step, carried
 
     def over_rows(
         self,
         maps: Sequence[Any],
         matrices: Sequence[Sequence[Any]],
         row: Callable[[Sequence[Any]], Sequence[Any]],
-        lengths_of: int | None = None,
-        plain: int = 0,
+        plain: int | None = None,
     ) -> list[Any]:
         """Apply matrices to each level, add up the upsampled products, and do something with each row of the sums.
 
@@ -137,9 +144,9 @@ class SearchGraph:
                 finest level also weigh the constants. Those of a finer level may have fewer columns than those of a
                 coarser one: the rest is 0.
             row: From nodes (step, w, columns), one for each matrix, to outputs (step, w, anything).
-            lengths_of: Of the sums of this matrix only the squared lengths are wanted, (step, w, 1), and
-            plain: so many of its first columns, which do not count for the lengths, as they are: (step, w, plain), a
-                node of its own behind that of the lengths.
+            plain: If given, of the last matrix's sums these first columns are wanted as they are, (step, w, plain), and
+                of the others the squared lengths alone, (step, w, 1): one node for these, and behind it one for those,
+                if any.
 
         Returns:
             Outputs of all rows, (n, w, anything), of which the last may be of a row that came again; see `tables`.
@@ -158,34 +165,47 @@ class SearchGraph:
             mixing = [self.parameter(-1, kind=np.int32), self.parameter(-1, kind=np.int32), self.parameter(-1, 1, 1)]
             self.tables += mixing
             coarse.append(_Rows(products, *(loop.sliced(part, self._step) for part in mixing)))
-        sums = []
+        sums, last = [], len(matrices[0]) - 1
         for index, matrix in enumerate(matrices[0]):
             fine, pieces = self._product_inside(loop, finest, matrix), self._pieces(weights, coarse, index)
-            sums += self._lengths(fine, pieces, plain) if index == lengths_of else [self._sum(fine, pieces)]
+            measured = plain is not None and index == last
+            sums += self._lengths(fine, pieces, plain or 0) if measured else [self._sum(fine, pieces)]
         return loop.close(row(sums), self._step)
+
+    def smallest_of_all(self, in_ranges: Sequence[Any]) -> tuple[Any, Any]:
+        """The same as `smallest`, of ranks that come range by range."""
+        ops, start, found = self.ops, 0, []
+        for ranks in in_ranges:
+            values, places = self.smallest(ranks)
+            found.append((values, ops.add(places, self.scalar(start)).output(0) if start else places))
+            start += _length(ranks)
+        if len(found) == 1:
+            return found[0]
+        values, places = (ops.concat(list(of_all), 2) for of_all in zip(*found, strict=True))
+        best = self._top(values, 2, self.count)
+        return best.output(0), ops.gather_elements(places, best.output(1), 2).output(0)
 
     def smallest(self, ranks: Any) -> tuple[Any, Any]:
         """The `count` smallest of (step, w, M) ranks and where they stand, (step, w, count) each, ascending."""
-        if 1 < self._count <= self._centres < _FEW // self._count:
+        centres, count = _length(ranks), self.count
+        if 1 < count <= centres < _FEW // count:
             return self._one_by_one(ranks)
-        if self._count == 1 or self._centres < 2 * self._count * _BLOCK:
-            found = self._top(ranks, 2, self._count)
+        if count == 1 or centres < 2 * count * _BLOCK:
+            found = self._top(ranks, 2, count)
             return found.output(0), found.output(1)
-        ops, blocks = self.ops, -(-self._centres // _BLOCK)
-        if padding := blocks * _BLOCK - self._centres:
+        ops, blocks = self.ops, -(-centres // _BLOCK)
+        if padding := blocks * _BLOCK - centres:
             ranks = ops.pad(ranks, self.ints(0, 0, 0), self.ints(0, 0, padding), "constant", ops.constant(_FAR))
         ranks = ops.reshape(ranks, self.ints(-1, blocks, _BLOCK), special_zero=False)
         # the smallest numbers lie in the blocks with the smallest minima
-        best = self._top(ops.reduce_min(ranks, self.ints(2), keep_dims=False), 1, self._count).output(
-            1
-        )  # (step * w, count)
+        best = self._top(ops.reduce_min(ranks, self.ints(2), keep_dims=False), 1, count).output(1)  # (step * w, count)
         members = ops.gather(ranks, best, self.scalar(1), batch_dims=1)  # (step * w, count, _BLOCK)
-        members = ops.reshape(members, self.ints(-1, self._count * _BLOCK), special_zero=False)
-        chosen = self._top(members, 1, self._count)
+        members = ops.reshape(members, self.ints(-1, count * _BLOCK), special_zero=False)
+        chosen = self._top(members, 1, count)
         size = self.scalar(_BLOCK)
         block = ops.gather_elements(best, ops.divide(chosen.output(1), size), 1)
         rows = ops.add(ops.multiply(block, size), ops.floor_mod(chosen.output(1), size))
-        shape = self.ints(self._step, -1, self._count)
+        shape = self.ints(self._step, -1, count)
         values, rows = (ops.reshape(found, shape, special_zero=False) for found in (chosen.output(0), rows))
         return values.output(0), rows.output(0)
 
@@ -193,8 +213,8 @@ class SearchGraph:
         """The smallest; it is then made large, and so on: fast where there are few."""
         ops = self.ops
         found: list[Any] = []
-        places = ops.constant(np.arange(self._centres, dtype=np.int32)[None, None])
-        for _ in range(self._count):
+        places = ops.constant(np.arange(_length(ranks), dtype=np.int32)[None, None])
+        for _ in range(self.count):
             if found:
                 ranks = ops.select(ops.equal(places, found[-1].output(1)), ops.constant(_FAR), ranks)
             found.append(self._top(ranks, 2, 1))
