@@ -39,10 +39,9 @@ class CompiledSearch:
             RuntimeError: It cannot take the search.
         """
         self._strides = tuple(strides)
-        self._rows = _ROWS_IN_PARTS if folded.in_parts else _ROWS
         self._carried = tuple(stride // strides[0] for stride in strides[1:]) if folded.in_parts else ()
         front.reshape({0: [-1, -1, -1, 3]})
-        self._model = CompiledModel(*_from_images(front, folded, count, self._rows, self._carried))
+        self._model = CompiledModel(*_from_images(front, folded, count, self._carried))
         self.expect_one_size()
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,7 +51,7 @@ class CompiledSearch:
         """
         b, height, width = images.shape[:3]
         grids = tuple((height // stride, width // stride) for stride in self._strides)
-        outputs = self._model([images.contiguous().numpy(), *tables(b, grids, self._rows, carried=bool(self._carried))])
+        outputs = self._model([images.contiguous().numpy(), *tables(b, grids, _ROWS, carried=bool(self._carried))])
         shape = (b, *grids[0], outputs[0].shape[2])
         distances, rows = (torch.from_numpy(part)[: b * grids[0][0]].view(shape) for part in outputs)
         found = distances, rows.long()
@@ -70,13 +69,11 @@ class CompiledSearch:
         return self._model.several_at_once(count)
 
 
-def _from_images(
-    front: Any, folded: FoldedSearch, count: int, step: int, carried: Sequence[int]
-) -> tuple[Any, SetAside | None]:
+def _from_images(front: Any, folded: FoldedSearch, count: int, carried: Sequence[int]) -> tuple[Any, SetAside | None]:
     """An `openvino.Model` of images and tables, `front` being that of the pooled maps, and its large constants."""
     centres = len(folded.centres)
     shaped = count == 1 and folded.axes.shape[1] > 0
-    graph = SearchGraph(min(CANDIDATES, centres) if shaped else count, step, carried)
+    graph = SearchGraph(min(CANDIDATES, centres) if shaped else count, _ROWS, carried)
     ops = graph.ops
     maps = [ops.transpose(result.input_value(0), graph.ints(0, 2, 3, 1)) for result in front.get_results()]
     aside = None

@@ -2,12 +2,14 @@
 
 import sys
 import threading
+from itertools import pairwise
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from core import search_graph
 from core.compiled_network import converted
 from core.compiled_search import CompiledSearch
 from core.config import DescriptorStart
@@ -77,18 +79,26 @@ def pictures(*shape: int, seed: int = 0) -> Tensor:
 
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize(
-    ("channels", "width", "centres", "in_parts"),
+    ("channels", "width", "centres", "in_parts", "at_hand"),
     [
-        ((6, 10, 20), 36, 70, False),
-        ((6, 10, 450), 466, 331, True),  # several blocks, the last one not full
-        ((6, 10, 450), 490, 33, True),  # more channels than the pyramid has
-        ((20, 10, 5), 9, 500, False),  # fewer than the finest level has
+        ((6, 10, 20), 36, 70, False, 2048),
+        ((6, 10, 450), 466, 331, True, 2048),  # several blocks, the last one not full
+        ((6, 10, 450), 466, 331, True, 100),
+        ((6, 10, 450), 490, 33, True, 2048),  # more channels than the pyramid has
+        ((20, 10, 5), 9, 500, False, 2048),  # fewer than the finest level has
     ],
-    ids=["whole descriptors", "in parts", "wider than the pyramid", "narrow"],
+    ids=["whole descriptors", "in parts", "range by range", "wider than the pyramid", "narrow"],
 )
 def test_that_it_finds_what_all_distances_in_double_precision_hold(
-    channels: tuple[int, ...], width: int, centres: int, in_parts: bool, count: int
+    channels: tuple[int, ...],
+    width: int,
+    centres: int,
+    in_parts: bool,
+    at_hand: int,
+    count: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(search_graph, "_AT_HAND", at_hand)
     maps, descriptor, bank = case(channels, width, centres)
     search = folded(descriptor, bank)
     assert search.in_parts is in_parts
@@ -103,7 +113,7 @@ def test_that_it_finds_what_all_distances_in_double_precision_hold(
         assert bool((distances[:, 1:] >= distances[:, :-1]).all())
 
 
-@pytest.mark.parametrize("centres", [2, 40, 300])
+@pytest.mark.parametrize(("centres", "at_hand"), [(2, 2048), (40, 2048), (300, 2048), (300, 100)])
 @pytest.mark.parametrize(
     ("channels", "width", "directions"),
     [
@@ -115,8 +125,14 @@ def test_that_it_finds_what_all_distances_in_double_precision_hold(
     ],
 )
 def test_that_of_the_three_nearest_centres_the_one_whose_ellipsoid_is_nearest_is_found(
-    channels: tuple[int, ...], width: int, directions: int, centres: int
+    channels: tuple[int, ...],
+    width: int,
+    directions: int,
+    centres: int,
+    at_hand: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(search_graph, "_AT_HAND", at_hand)
     maps, descriptor, bank = case(channels, width, centres)
     generator = torch.Generator().manual_seed(1)
     basis = torch.linalg.qr(torch.randn(width, directions, generator=generator)).Q.T.contiguous()
@@ -177,6 +193,15 @@ def test_that_an_image_finds_alone_what_it_finds_among_others_and_in_any_thread(
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("centres", [1, 32, 2048, 2049, 3136, 12544, 50000])
+def test_that_ranges_of_centres_are_whole_blocks_and_none_is_large_or_small(centres: int) -> None:
+    ends = [0, *search_graph.ranges(centres), centres]
+    sizes = [end - start for start, end in pairwise(ends)]
+    assert all(size % 32 == 0 for size in sizes[:-1])
+    assert max(sizes) <= 2048
+    assert min(sizes) > max(sizes) // 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells how much of a file is in memory")
