@@ -17,8 +17,6 @@ from core.set_aside import SetAside
 
 _ROWS = 8
 """Rows of the grid that are done at once: more need more memory, fewer more time to go about it."""
-_ROWS_IN_PARTS = 8
-"""Where products are taken level by level, so many that more are not faster."""
 
 
 class CompiledSearch:
@@ -71,9 +69,8 @@ class CompiledSearch:
 
 def _from_images(front: Any, folded: FoldedSearch, count: int, carried: Sequence[int]) -> tuple[Any, SetAside | None]:
     """An `openvino.Model` of images and tables, `front` being that of the pooled maps, and its large constants."""
-    centres = len(folded.centres)
     shaped = count == 1 and folded.axes.shape[1] > 0
-    graph = SearchGraph(min(CANDIDATES, centres) if shaped else count, _ROWS, carried)
+    graph = SearchGraph(min(CANDIDATES, len(folded.centres)) if shaped else count, _ROWS, carried)
     ops = graph.ops
     maps = [ops.transpose(result.input_value(0), graph.ints(0, 2, 3, 1)) for result in front.get_results()]
     aside = None
