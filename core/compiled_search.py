@@ -12,11 +12,16 @@ from torch import Tensor
 from core.folding import CONSTANTS, FoldedSearch
 from core.neighbours import CANDIDATES
 from core.openvino_runtime import CompiledModel
-from core.search_graph import SearchGraph, ranges, tables
+from core.search_graph import Grids, SearchGraph, last_axis, ranges, strips, tables
 from core.set_aside import SetAside
 
-_ROWS = 8
-"""Rows of the grid that are done at once: more need more memory, fewer more time to go about it."""
+_ROWS, _ROWS_OF_A_STRIP = 8, 2
+"""Rows of the grid that are done at once, by all threads together or by one of them.
+
+More need more memory, fewer more time to go about it; what one thread does at once had better fit into its cache.
+"""
+_STRIPS = 8
+"""At most: each needs memory."""
 
 
 class CompiledSearch:
@@ -39,7 +44,9 @@ class CompiledSearch:
         self._strides = tuple(strides)
         self._carried = tuple(stride // strides[0] for stride in strides[1:]) if folded.in_parts else ()
         front.reshape({0: [-1, -1, -1, 3]})
-        self._model = CompiledModel(*_from_images(front, folded, count, self._carried))
+        # In parts the matrices are large, and a loop for each thread would need too much memory.
+        self._by_strips = None if folded.in_parts else _ByStrips(front.clone(), folded, count)
+        self._one_loop = CompiledModel(*_from_images(front, folded, count, self._carried))
         self.expect_one_size()
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,7 +56,7 @@ class CompiledSearch:
         """
         b, height, width = images.shape[:3]
         grids = tuple((height // stride, width // stride) for stride in self._strides)
-        outputs = self._model([images.contiguous().numpy(), *tables(b, grids, _ROWS, carried=bool(self._carried))])
+        outputs = self._outputs(images.contiguous().numpy(), grids)
         shape = (b, *grids[0], outputs[0].shape[2])
         distances, rows = (torch.from_numpy(part)[: b * grids[0][0]].view(shape) for part in outputs)
         found = distances, rows.long()
@@ -58,29 +65,82 @@ class CompiledSearch:
         ordered, order = found[0].sort(dim=3, stable=True)  # two that all but tie may have come the other way round
         return ordered, found[1].gather(3, order)
 
+    def _outputs(self, images: NDArray[Any], grids: Grids) -> Sequence[NDArray[Any]]:
+        """Distances and rows, (at least b * h, w, count) each."""
+        strips = self._by_strips
+        if strips is not None and not self._one_loop.shared and torch.get_num_threads() > 1:
+            self._one_loop.release()  # both would need twice the memory
+            return strips(images, grids)
+        if strips is not None:
+            strips.release()
+        return self._one_loop([images, *tables(len(images), grids, _ROWS, carried=bool(self._carried))])
+
     def expect_one_size(self) -> None:
         """See `CompiledModel`."""
-        self._model.expect_one_size()
+        self._one_loop.expect_one_size()
+        if self._by_strips is not None:
+            self._by_strips.expect_one_size()
 
     def several_at_once(self, count: int) -> AbstractContextManager[None]:
         """See `CompiledModel`."""
-        return self._model.several_at_once(count)
+        return self._one_loop.several_at_once(count)
+
+
+class _ByStrips:
+    """The same for one caller alone, with whole descriptors: the network by all threads, the search strip by strip.
+
+    Threads that share the steps of a loop wait for each other at each of them, and for what the other has just written.
+    """
+
+    def __init__(self, front: Any, folded: FoldedSearch, count: int) -> None:
+        graph, shaped = _graph(folded, count, _ROWS_OF_A_STRIP)
+        finest, *maps = _channels_last(graph, front)
+        weights, *coarser = _weights(folded)
+        products = (graph.product(values, graph.kept(matrix)) for values, (matrix,) in zip(maps, coarser, strict=True))
+        common = [finest, *products]
+        given = [graph.parameter(-1, -1, -1, last_axis(values)) for values in common]
+        matrices = [weights, *((None,) for _ in maps)]
+        found = graph.over_rows(given, matrices, lambda sums: _of_descriptors(graph, folded, sums[0], shaped))
+        model = graph.openvino.Model
+        self._common = CompiledModel(model([values.output(0) for values in common], front.get_parameters()))
+        self._loop = CompiledModel(model(found, [*given, *graph.tables]))
+
+    def __call__(self, images: NDArray[Any], grids: Grids) -> Sequence[NDArray[Any]]:
+        common = self._common([images])
+        threads = min(torch.get_num_threads(), _STRIPS)
+        calls = [[*common, *own] for own in strips(len(images), grids, _ROWS_OF_A_STRIP, threads)]
+        return [np.concatenate(parts) for parts in zip(*self._loop.side_by_side(calls), strict=True)]
+
+    def expect_one_size(self) -> None:
+        for model in (self._common, self._loop):
+            model.expect_one_size()
+
+    def release(self) -> None:
+        for model in (self._common, self._loop):
+            model.release()
 
 
 def _from_images(front: Any, folded: FoldedSearch, count: int, carried: Sequence[int]) -> tuple[Any, SetAside | None]:
     """An `openvino.Model` of images and tables, `front` being that of the pooled maps, and its large constants."""
-    shaped = count == 1 and folded.axes.shape[1] > 0
-    graph = SearchGraph(min(CANDIDATES, len(folded.centres)) if shaped else count, _ROWS, carried)
-    ops = graph.ops
-    maps = [ops.transpose(result.input_value(0), graph.ints(0, 2, 3, 1)) for result in front.get_results()]
-    aside = None
+    graph, shaped = _graph(folded, count, _ROWS, carried)
+    maps, aside = _channels_last(graph, front), None
     if folded.in_parts:
         matrices, aside = _set_aside(folded, shaped=shaped)
         feet = folded.axes.shape[2] if shaped else 0
         found = graph.over_rows(maps, matrices, lambda sums: _of_parts(graph, folded, sums), feet)
     else:
-        found = graph.over_rows(maps, _whole(folded), lambda sums: _of_descriptors(graph, folded, sums[0], shaped))
+        found = graph.over_rows(maps, _weights(folded), lambda sums: _of_descriptors(graph, folded, sums[0], shaped))
     return graph.openvino.Model(found, [*front.get_parameters(), *graph.tables]), aside
+
+
+def _graph(folded: FoldedSearch, count: int, step: int, carried: Sequence[int] = ()) -> tuple[SearchGraph, bool]:
+    """An empty one, and whether shapes count: then it looks for those centres that may be nearest by them."""
+    shaped = count == 1 and folded.axes.shape[1] > 0
+    return SearchGraph(min(CANDIDATES, len(folded.centres)) if shaped else count, step, carried), shaped
+
+
+def _channels_last(graph: SearchGraph, front: Any) -> list[Any]:
+    return [graph.ops.transpose(result.input_value(0), graph.ints(0, 2, 3, 1)) for result in front.get_results()]
 
 
 def _set_aside(folded: FoldedSearch, *, shaped: bool) -> tuple[list[tuple[NDArray[np.float32], ...]], SetAside]:
@@ -98,7 +158,7 @@ def _set_aside(folded: FoldedSearch, *, shaped: bool) -> tuple[list[tuple[NDArra
     return [tuple(aside.arrays[count * level : count * (level + 1)]) for level in range(len(levels))], aside
 
 
-def _whole(folded: FoldedSearch) -> list[tuple[Any]]:
+def _weights(folded: FoldedSearch) -> list[tuple[Any]]:
     """Each level's weights, the coarsest level's as wide as the centres: it may lack what no descriptor reaches."""
     *finer, coarsest = folded.weights
     missing = folded.centres.shape[1] - coarsest.shape[1]

@@ -5,11 +5,12 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -61,6 +62,33 @@ def convert_traced(traced: Any) -> Any:
     return front_end.convert(front_end.load(decoder))
 
 
+class _Request:
+    """One of OpenVINO's, to which only what is new is given: handing an array over takes longer than a small layer."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._inner = compiled.create_infer_request()
+        self._given: dict[int, NDArray[Any]] = {}
+
+    def take(self, inputs: Sequence[NDArray[Any]]) -> None:
+        """Read them, where they lie, from now on."""
+        for index, array in enumerate(map(np.ascontiguousarray, inputs)):
+            if self._given.get(index) is not array:
+                self._given[index] = array
+                self._inner.set_input_tensor(index, load_openvino().Tensor(array, shared_memory=True))
+
+    def start(self) -> None:
+        self._inner.start_async()
+
+    def wait(self) -> None:
+        self._inner.wait()
+
+    def infer(self) -> None:
+        self._inner.infer(share_outputs=True)
+
+    def outputs(self) -> list[NDArray[Any]]:
+        return [tensor.data for tensor in self._inner.output_tensors]
+
+
 class CompiledModel:
     """Arrays in, arrays out, by as many threads as torch uses.
 
@@ -83,7 +111,7 @@ class CompiledModel:
         self._at_once: list[int] = []
         self._streams = 1
         self._choosing = threading.Lock()
-        self._requests: WeakKeyDictionary[threading.Thread, Any] = WeakKeyDictionary()
+        self._requests: WeakKeyDictionary[threading.Thread, list[_Request]] = WeakKeyDictionary()
 
     def __call__(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """The model's outputs, arrays that hold until this thread's next call.
@@ -92,14 +120,38 @@ class CompiledModel:
             MemoryError: The machine has too little.
             RuntimeError: OpenVINO cannot compile the model, or not compute it.
         """
+        return self.side_by_side([inputs])[0]
+
+    def side_by_side(self, calls: Sequence[Sequence[NDArray[Any]]]) -> list[list[NDArray[Any]]]:
+        """What several calls would return, each by its share of the processors.
+
+        Args:
+            calls: Their inputs, of the same shapes in all.
+
+        Raises:
+            MemoryError: As for one.
+            RuntimeError: As for one.
+        """
         with _memory_told():
-            request = self._request(tuple(array.shape for array in inputs))
+            requests = self._requests_for(tuple(array.shape for array in calls[0]), len(calls))
             try:
-                request.infer(list(inputs), share_inputs=True, share_outputs=True)
+                _infer(requests, calls)
             except RuntimeError:
                 self._compiled = None  # it may be half prepared, for every request
                 raise
-        return [tensor.data for tensor in request.output_tensors]
+        return [request.outputs() for request in requests]
+
+    @property
+    def shared(self) -> bool:
+        """Whether several threads are about to call at once."""
+        return bool(self._at_once)
+
+    def release(self) -> None:
+        """Give back what is compiled; the next call compiles it again."""
+        with self._choosing:
+            if self._compiled is not None:
+                self._compiled, self._only_for, self._last, self._patience = None, None, None, 1
+                self._requests.clear()
 
     def expect_one_size(self) -> None:
         """Whatever comes next is likely to come again: its shapes get a model of their own at once.
@@ -123,17 +175,18 @@ class CompiledModel:
             with self._choosing:
                 self._at_once.remove(count)
 
-    def _request(self, shapes: _Shapes) -> Any:
+    def _requests_for(self, shapes: _Shapes, count: int) -> list[_Request]:
         """This thread's own, of what is compiled for these shapes."""
         with self._choosing:
-            compiled, thread = self._chosen(shapes), threading.current_thread()
-            if thread not in self._requests:
-                self._requests[thread] = compiled.create_infer_request()
-            return self._requests[thread]
+            compiled = self._chosen(shapes, count)
+            own = self._requests.setdefault(threading.current_thread(), [])
+            while len(own) < count:
+                own.append(_Request(compiled))
+            return own[:count]
 
-    def _chosen(self, shapes: _Shapes) -> Any:
+    def _chosen(self, shapes: _Shapes, calls: int) -> Any:
         """What is compiled for these shapes, alone or among all others."""
-        streams = max(self._at_once, default=1)
+        streams = max(self._at_once, default=calls)
         if streams != self._streams:
             self._compiled, self._only_for, self._streams = None, None, streams
             self._last, self._patience = None, 1
@@ -159,6 +212,17 @@ class CompiledModel:
         self._compiled, self._only_for = _compile(model, self._streams), shapes
         if self._constants is not None:
             self._constants.release()
+
+
+def _infer(requests: Sequence[_Request], calls: Sequence[Sequence[NDArray[Any]]]) -> None:
+    """The first in this thread."""
+    with ExitStack() as running:  # where one fails the others are waited for all the same
+        for request, inputs in zip(requests[1:], calls[1:], strict=True):
+            request.take(inputs)
+            request.start()
+            running.callback(request.wait)
+        requests[0].take(calls[0])
+        requests[0].infer()
 
 
 def _compile(model: Any, streams: int = 1) -> Any:

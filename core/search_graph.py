@@ -26,10 +26,12 @@ _FEW = 3000
 """Centres times how many are asked for: fewer are looked through once for each."""
 _FAR = np.float32(1e30)
 _FAR_END = 2**31 - 1
+Grids = tuple[tuple[int, int], ...]
+"""(h_l, w_l) of each level, finest first."""
 
 
 @lru_cache(maxsize=32)
-def tables(images: int, grids: tuple[tuple[int, int], ...], step: int, *, carried: bool) -> tuple[NDArray[Any], ...]:
+def tables(images: int, grids: Grids, step: int, *, carried: bool) -> tuple[NDArray[Any], ...]:
     """What the loop needs to know of a grid, in the order of `SearchGraph.tables`.
 
     Args:
@@ -68,6 +70,25 @@ def tables(images: int, grids: tuple[tuple[int, int], ...], step: int, *, carrie
         found += [(offsets + part[looked_at % grid[0]]).int().numpy() for part in (above, below)]
         found.append(share[looked_at % grid[0]].view(-1, 1, 1).numpy())
     return tuple(found)
+
+
+@lru_cache(maxsize=32)
+def strips(images: int, grids: Grids, step: int, count: int) -> tuple[tuple[NDArray[Any], ...], ...]:
+    """The tables of up to `count` loops that share the rows of the grid, as many each, nothing being carried.
+
+    Args:
+        images: See `tables`.
+        grids: See `tables`.
+        step: See `tables`.
+        count: At most; fewer where there are few rows.
+    """
+    size = step * -(-images * grids[0][0] // (step * count))
+    whole = tables(images, grids, size, carried=False)
+    rows = len(whole[0])
+    return tuple(
+        tuple(table[start : start + size] if len(table) == rows else table for table in whole)
+        for start in range(0, rows, size)
+    )
 
 
 @lru_cache(maxsize=32)
@@ -142,7 +163,7 @@ class SearchGraph:
             maps: Nodes (b, h_l, w_l, channels), finest first.
             matrices: For each level the same number of (channels, columns) matrices, arrays or nodes; those of the
                 finest level also weigh the constants. Those of a finer level may have fewer columns than those of a
-                coarser one: the rest is 0.
+                coarser one: the rest is 0. None for a matrix where a coarser level's map is its product already.
             row: From nodes (step, w, columns), one for each matrix, to outputs (step, w, anything).
             plain: If given, of the last matrix's sums these first columns are wanted as they are, (step, w, plain), and
                 of the others the squared lengths alone, (step, w, 1): one node for these, and behind it one for those,
@@ -178,7 +199,7 @@ class SearchGraph:
         for ranks in in_ranges:
             values, places = self.smallest(ranks)
             found.append((values, ops.add(places, self.scalar(start)).output(0) if start else places))
-            start += _length(ranks)
+            start += last_axis(ranks)
         if len(found) == 1:
             return found[0]
         values, places = (ops.concat(list(of_all), 2) for of_all in zip(*found, strict=True))
@@ -187,7 +208,7 @@ class SearchGraph:
 
     def smallest(self, ranks: Any) -> tuple[Any, Any]:
         """The `count` smallest of (step, w, M) ranks and where they stand, (step, w, count) each, ascending."""
-        centres, count = _length(ranks), self.count
+        centres, count = last_axis(ranks), self.count
         if 1 < count <= centres < _FEW // count:
             return self._one_by_one(ranks)
         if count == 1 or centres < 2 * count * _BLOCK:
@@ -212,11 +233,11 @@ class SearchGraph:
     def _one_by_one(self, ranks: Any) -> tuple[Any, Any]:
         """The smallest; it is then made large, and so on: fast where there are few."""
         ops = self.ops
-        found: list[Any] = []
-        places = ops.constant(np.arange(_length(ranks), dtype=np.int32)[None, None])
-        for _ in range(self.count):
-            if found:
-                ranks = ops.select(ops.equal(places, found[-1].output(1)), ops.constant(_FAR), ranks)
+        found = [self._top(ranks, 2, 1)]
+        for _ in range(1, self.count):
+            place = found[-1].output(1)
+            far = ops.broadcast(ops.constant(_FAR), ops.shape_of(place, "i32"))
+            ranks = ops.scatter_elements_update(ranks, place, far, self.scalar(2))
             found.append(self._top(ranks, 2, 1))
         values, rows = (ops.concat([one.output(index) for one in found], 2).output(0) for index in (0, 1))
         return values, rows
@@ -243,7 +264,8 @@ class SearchGraph:
 
     def _share(self, loop: SearchLoop, rows: Any, matrices: Sequence[Any]) -> list[Any]:
         """Inside the loop, the products of all rows of a coarser level (b * h_l, w_l, channels)."""
-        return [loop.shared(self.product(rows, self._node(matrix))) for matrix in matrices]
+        given = (rows if matrix is None else self.product(rows, self._node(matrix)) for matrix in matrices)
+        return [loop.shared(values) for values in given]
 
     def _carry(self, loop: SearchLoop, level: int, rows: Any, matrices: Sequence[Any]) -> list[Any]:
         """The same of the rows that a turn needs: two that the one before it left, and those that come new."""
@@ -273,7 +295,7 @@ class SearchGraph:
         mixed = [self._mixed(level, index) for level in levels]  # (step, w_l, columns of this level)
         pieces, start, places = [], 0, self.ints(0)
         for number, values in enumerate(mixed):
-            if (end := _length(values)) > start:  # columns that this level and all coarser ones have
+            if (end := last_axis(values)) > start:  # columns that this level and all coarser ones have
                 own = [self._cut(other, self.ints(start), self.ints(end)) for other in mixed[number:]]
                 pieces.append((self._cut(weights, places, self.ints(_FAR_END)), ops.concat(own, 1)))
                 start = end
@@ -284,7 +306,7 @@ class SearchGraph:
     def _sum(self, fine: Any, pieces: Sequence[tuple[Any, Any]]) -> Any:
         """(step, w, columns): the finest level's products and the other levels' upsampled ones."""
         products = [self.product(*piece) for piece in pieces]
-        if missing := _length(products[0]) - _length(fine):
+        if missing := last_axis(products[0]) - last_axis(fine):
             fine = self.ops.pad(fine, self.ints(0, 0, 0), self.ints(0, 0, missing), "constant")
         products[0] = self.ops.add(products[0], fine)
         return self.ops.concat(products, 2) if len(products) > 1 else products[0]
@@ -296,12 +318,12 @@ class SearchGraph:
         squared length is that of the products of the cells with each other, upsampled along both axes.
         """
         ops = self.ops
-        own, last = self.ints(_length(fine)), self.ints(2)
+        own, last = self.ints(last_axis(fine)), self.ints(2)
         (along, values), *rest = pieces
         whole = ops.add(self.product(along, self._cut(values, self.ints(0), own)), fine)
         first, whole = self._split(whole, plain)
         found = ops.reduce_sum(ops.multiply(whole, whole), last, keep_dims=True)
-        if _length(values) > _length(fine):
+        if last_axis(values) > last_axis(fine):
             rest = [(along, self._cut(values, own, self.ints(_FAR_END))), *rest]
         for weights, cells in rest:
             products = ops.matmul(cells, cells, transpose_a=False, transpose_b=True)  # (step, n, n)
@@ -337,7 +359,7 @@ class SearchGraph:
         return self.kept(matrix) if isinstance(matrix, np.ndarray) else matrix
 
 
-def _length(node: Any) -> int:
-    """Of the last axis."""
+def last_axis(node: Any) -> int:
+    """How long a node's last axis is."""
     shape = node.get_output_partial_shape(0)
     return int(shape[len(shape) - 1].get_length())

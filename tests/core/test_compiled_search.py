@@ -195,6 +195,60 @@ def test_that_an_image_finds_alone_what_it_finds_among_others_and_in_any_thread(
     assert not wrong
 
 
+@pytest.mark.parametrize("threads", [2, 3, 16])
+@pytest.mark.parametrize("count", [1, 3])
+def test_that_strips_by_threads_hold_bit_for_bit_what_one_loop_finds(
+    threads: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    maps, descriptor, bank = case((6, 10, 20), 36, 331)
+    axes, basis = torch.randn(331, 3, 7, generator=torch.Generator().manual_seed(2)) / 5, torch.eye(36)[:7]
+    search = folded(descriptor, bank, ellipsoids(bank, axes, basis))
+    compiled = CompiledSearch(converted(maps, pictures(1, 32, 48)), search, STRIDES, count)
+    for shape in SHAPES:
+        images = pictures(*shape, seed=3)
+        by_strips = [found.clone() for found in compiled(images)]
+        with compiled.several_at_once(1):
+            at_once = compiled(images)
+        assert all(torch.equal(one, other) for one, other in zip(by_strips, at_once, strict=True))
+
+
+def test_that_only_what_is_in_use_is_held_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    maps, descriptor, bank = case((6, 10, 20), 36, 331)
+    search = CompiledSearch(converted(maps, pictures(1, 32, 32)), folded(descriptor, bank), STRIDES, 1)
+    strips = search._by_strips
+    assert strips is not None
+    image = pictures(1, 32, 32)
+
+    def held() -> list[bool]:
+        return [model._compiled is not None for model in (search._one_loop, strips._common, strips._loop)]
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    search(image)
+    assert held() == [False, True, True]
+    with search.several_at_once(2):
+        search(image)
+        assert held() == [True, False, False]
+    search(image)
+    assert held() == [False, True, True]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    search(image)
+    assert held() == [True, False, False]
+
+
+@pytest.mark.parametrize(("images", "count", "expected"), [(1, 2, 2), (1, 3, 3), (3, 8, 6), (1, 8, 6), (1, 100, 6)])
+def test_that_strips_cover_all_rows_of_the_grid_once(images: int, count: int, expected: int) -> None:
+    grids = ((12, 8), (6, 4), (3, 2))
+    found = search_graph.strips(images, grids, 2, count)
+    assert len(found) == expected
+    rows = [int(row) for strip in found for row in strip[0]]
+    assert rows[: 12 * images] == list(range(12 * images))
+    assert set(rows[12 * images :]) <= {12 * images - 1}
+    shapes = {tuple(table.shape for table in strip) for strip in found}
+    assert len(shapes) == 1
+    assert len(found[0][0]) % 2 == 0
+
+
 @pytest.mark.parametrize("centres", [1, 32, 2048, 2049, 3136, 12544, 50000])
 def test_that_ranges_of_centres_are_whole_blocks_and_none_is_large_or_small(centres: int) -> None:
     ends = [0, *search_graph.ranges(centres), centres]

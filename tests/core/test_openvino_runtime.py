@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from core import openvino_runtime
 from core.openvino_runtime import CompiledModel
@@ -24,7 +23,10 @@ class Failing:
     def create_infer_request(self) -> "Failing":
         return self
 
-    def infer(self, _inputs: list[NDArray[Any]], **_: object) -> None:
+    def set_input_tensor(self, _index: int, _values: object) -> None:
+        pass
+
+    def infer(self, **_: object) -> None:
         raise RuntimeError(self.words)
 
 
@@ -67,6 +69,49 @@ def test_that_programs_with_some_threads_each_do_not_all_stand_on_the_first_proc
     assert not openvino_runtime._compile(doubled._model).get_property("ENABLE_CPU_PINNING")
     monkeypatch.setattr(os, "cpu_count", torch.get_num_threads)
     assert openvino_runtime._compile(doubled._model).get_property("INFERENCE_NUM_THREADS") == torch.get_num_threads()
+
+
+def test_that_calls_side_by_side_each_get_their_own_answer(doubled: CompiledModel) -> None:
+    inputs = [INPUT, INPUT + 5, INPUT - 3]
+    found = [answer for (answer,) in doubled.side_by_side([[values] for values in inputs])]
+    assert [answer.tolist() for answer in found] == [(2 * values).tolist() for values in inputs]
+    assert doubled._compiled.get_property("NUM_STREAMS") == min(3, torch.get_num_threads())
+
+
+def test_that_an_array_that_comes_again_is_read_again(doubled: CompiledModel) -> None:
+    values = INPUT.copy()
+    assert doubled([values])[0].tolist() == [0, 2, 4, 6]
+    values += 1
+    assert doubled([values])[0].tolist() == [2, 4, 6, 8]
+    assert doubled([np.asfortranarray(INPUT[::-1])])[0].tolist() == [6, 4, 2, 0]
+
+
+def test_that_where_a_call_fails_those_beside_it_are_waited_for(doubled: CompiledModel) -> None:
+    waited: list[str] = []
+
+    class Started(Failing):
+        def start_async(self) -> None:
+            pass
+
+        def wait(self) -> None:
+            waited.append(self.words)
+
+    doubled._compiled = Started("std::bad_alloc")
+    doubled._streams = 3
+    with pytest.raises(MemoryError):
+        doubled.side_by_side([[INPUT]] * 3)
+    assert len(waited) == 2
+    assert doubled([INPUT])[0].tolist() == [0, 2, 4, 6]
+
+
+def test_that_what_is_released_is_compiled_again_for_the_size_at_hand(doubled: CompiledModel) -> None:
+    doubled([INPUT])
+    doubled.release()
+    before: Any = doubled._compiled
+    assert before is None
+    assert doubled([INPUT])[0].tolist() == [0, 2, 4, 6]
+    after: Any = doubled._compiled
+    assert not after.input(0).partial_shape.is_dynamic
 
 
 def test_that_any_other_error_stays_what_it_is(doubled: CompiledModel) -> None:
