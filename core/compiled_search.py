@@ -109,7 +109,8 @@ class _ByStrips:
         common = self._common([images])
         threads = min(torch.get_num_threads(), _STRIPS)
         calls = [[*common, *own] for own in strips(len(images), grids, _ROWS_OF_A_STRIP, threads)]
-        return [np.concatenate(parts) for parts in zip(*self._loop.side_by_side(calls), strict=True)]
+        distances, rows = zip(*self._loop.side_by_side(calls), strict=True)
+        return np.concatenate(distances), np.concatenate(rows, dtype=np.int64)
 
     def expect_one_size(self) -> None:
         for model in (self._common, self._loop):
