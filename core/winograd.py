@@ -16,8 +16,10 @@ from core.openvino_runtime import load_openvino
 
 _PROCESSORS = ("x86_64", "AMD64")
 """Where it was measured. On others OpenVINO's own convolutions may do the same already."""
-_FEWEST_CHANNELS = 128
-"""With fewer, going about it takes as long as it spares."""
+_FEWEST_CHANNELS, _FEWEST_OF_SMALL_MAPS = 128, 64
+"""With fewer, going about it takes as long as it spares. A cache holds small maps with what is made of them."""
+_SMALL = 4
+"""Pixels of the picture to a cell of a small map, along a side, at least."""
 _TILE, _PRODUCTS = 4, 6
 _OF_INPUTS = np.array(
     [
@@ -78,10 +80,19 @@ def _is_fit(convolution: Any) -> bool:
     told = convolution.get_attributes()
     return bool(
         size == [3, 3]
-        and min(outputs, inputs) >= _FEWEST_CHANNELS
+        and min(outputs, inputs) >= (_FEWEST_OF_SMALL_MAPS if _stride(convolution) >= _SMALL else _FEWEST_CHANNELS)
         and all(list(told[name]) == [1, 1] for name in ("strides", "dilations", "pads_begin", "pads_end"))
         and told["auto_pad"] == "explicit"
     )
+
+
+def _stride(node: Any) -> int:
+    """Pixels of the picture, along a side, to a cell of what a node makes."""
+    total = 1
+    while node.get_input_size():
+        total *= node.get_attributes().get("strides", [1])[0]
+        node = node.input_value(0).get_node()
+    return total
 
 
 def _only_reader(node: Any, kind: str) -> Any:

@@ -121,6 +121,26 @@ def test_that_other_convolutions_stay(monkeypatch: pytest.MonkeyPatch, layer: nn
     assert kinds(after) == kinds(converted(network, pictures(1, 6, 7)))
 
 
+@pytest.mark.parametrize(
+    ("before", "replaced"),
+    [
+        ((nn.Conv2d(128, 64, 1),), False),
+        ((nn.Conv2d(128, 64, 2, stride=2),), False),
+        ((nn.Conv2d(128, 64, 2, stride=2), nn.MaxPool2d(2)), True),
+        ((nn.Conv2d(128, 64, 4, stride=4), nn.BatchNorm2d(64), nn.ReLU()), True),
+        ((nn.Conv2d(128, 63, 4, stride=4), nn.Conv2d(63, 64, 1)), True),
+    ],
+    ids=["as large as the picture", "half", "a quarter by a pool", "a quarter by a stride", "further back"],
+)
+def test_that_half_as_many_channels_do_where_maps_are_small(before: tuple[nn.Module, ...], replaced: bool) -> None:
+    network = Layers(*copy.deepcopy(before), convolution(64, 64))
+    model = converted(network, pictures(1, 12, 20))
+    assert ("GroupConvolution" in kinds(model)) is replaced
+    images = pictures(2, 8, 28)
+    for found, expected in zip(CompiledNetwork(model)(images), copy.deepcopy(network).double()(images), strict=True):
+        assert float((found - expected).abs().max()) <= 2e-5 * float(expected.abs().max())
+
+
 def test_that_a_processor_on_which_it_was_not_measured_keeps_its_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "arm64")
     assert "GroupConvolution" not in kinds(converted(Layers(convolution()), pictures(1, 6, 7)))
